@@ -1,0 +1,1 @@
+"""Bags on disk: writing, reading, reporting, recovering. No ROS needed."""

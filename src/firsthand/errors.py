@@ -1,0 +1,65 @@
+"""Every exception raised on purpose.
+
+FirsthandError
+├── ShapeError            an array of another shape than the 54 numbers, an image, a joint vector
+├── FrameNotFound         a name that the robot model does not have
+├── ModelError            the robot description is not what the code expects
+├── CheckpointError       a checkpoint folder that is missing, damaged or of another convention
+├── EpisodeError          a dataset folder that is missing, damaged or of another convention
+├── BagError              a bag that is missing, truncated or has no such topic
+├── LaunchError           a launch file that our runner cannot start
+├── ImageError            a frame that is not what the camera info promised
+└── SimulationError       a scene or task that cannot be built
+
+Each message says what came, what was expected and what would work.
+"""
+
+from collections.abc import Iterable
+
+
+class FirsthandError(Exception):
+    """Base of every exception that this project raises on purpose."""
+
+
+class ShapeError(FirsthandError, ValueError):
+    """An array has another shape than the one its meaning asks for."""
+
+
+class FrameNotFound(FirsthandError, KeyError):  # noqa: N818 -- reads as what happened
+    """A frame or joint name that the robot model does not have."""
+
+    def __init__(self, name: str, known: Iterable[str], kind: str = "frame") -> None:
+        self.name = name
+        self.known = tuple(known)
+        super().__init__(f"no {kind} {name!r} in the robot model; it has {', '.join(self.known)}")
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class ModelError(FirsthandError, ValueError):
+    """The robot description is not what the code expects."""
+
+
+class CheckpointError(FirsthandError, ValueError):
+    """A checkpoint folder is missing, damaged or of another convention."""
+
+
+class EpisodeError(FirsthandError, ValueError):
+    """A dataset folder is missing, damaged or of another convention."""
+
+
+class BagError(FirsthandError, ValueError):
+    """A bag is missing, truncated or lacks a topic."""
+
+
+class LaunchError(FirsthandError, ValueError):
+    """A launch file that the runner cannot start."""
+
+
+class ImageError(FirsthandError, ValueError):
+    """A frame is not what the camera info promised."""
+
+
+class SimulationError(FirsthandError, ValueError):
+    """A scene or a task cannot be built."""

@@ -1,0 +1,1 @@
+"""The MuJoCo world: scene, tasks, stereo rendering, and the simulated body."""

@@ -1,0 +1,1 @@
+"""What the 54 numbers mean: hand states, rotations, frames, normalisation."""

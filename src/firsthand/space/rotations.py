@@ -1,0 +1,118 @@
+"""Rotations as matrices, 6D vectors, quaternions and rotation vectors, batched over leading axes.
+
+6D is the first two *columns* of the matrix, stacked (Zhou et al., paper ref. [27]). Data that stacks rows
+(pytorch3d, HAT) must be converted where it enters: read the wrong way it is exactly the transpose.
+Quaternions are wxyz here; messages are xyzw and `nodes/messages.py` is where the order changes.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firsthand.errors import ShapeError
+
+Array = NDArray[np.floating]
+
+SMALL = 1e-12
+
+
+def matrix_from_rotation_6d(rotation_6d: Array) -> Array:
+    """Gram-Schmidt the two columns and complete them to a right-handed matrix.
+
+    Args:
+        rotation_6d: (..., 6), first column then second column; need not be orthonormal.
+
+    Returns:
+        (..., 3, 3).
+    """
+    rotation_6d = np.asarray(rotation_6d, dtype=float)
+    if rotation_6d.shape[-1:] != (6,):
+        raise ShapeError(f"expected a 6D rotation on the last axis, got shape {rotation_6d.shape}")
+    first = _unit(rotation_6d[..., :3])
+    second = rotation_6d[..., 3:]
+    second = _unit(second - np.sum(first * second, axis=-1, keepdims=True) * first)
+    return np.stack([first, second, _cross(first, second)], axis=-1)
+
+
+def rotation_6d_from_matrix(matrix: Array) -> Array:
+    """The first two columns of (..., 3, 3), stacked to (..., 6)."""
+    matrix = np.asarray(matrix)
+    return np.concatenate([matrix[..., :, 0], matrix[..., :, 1]], axis=-1)
+
+
+def quaternion_wxyz_from_matrix(matrix: Array) -> Array:
+    """Unit quaternions (..., 4) with w >= 0 from (..., 3, 3); the branch with the largest pivot is used."""
+    m = np.asarray(matrix, dtype=float)
+    trace = np.trace(m, axis1=-2, axis2=-1)
+    diagonal = np.stack([trace, m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]], axis=-1)
+    # Row i of `candidates` is the quaternion times 4 q_i; the largest q_i loses no digits.
+    candidates = np.empty((*m.shape[:-2], 4, 4))
+    candidates[..., 0, 0] = 1 + trace
+    for i in range(3):
+        j, k = (i + 1) % 3, (i + 2) % 3
+        candidates[..., 0, i + 1] = candidates[..., i + 1, 0] = m[..., k, j] - m[..., j, k]
+        candidates[..., i + 1, i + 1] = 1 + m[..., i, i] - m[..., j, j] - m[..., k, k]
+        candidates[..., i + 1, j + 1] = candidates[..., j + 1, i + 1] = m[..., j, i] + m[..., i, j]
+    best = np.argmax(diagonal, axis=-1)
+    quaternion = _unit(np.take_along_axis(candidates, best[..., None, None], axis=-2)[..., 0, :])
+    return np.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+
+
+def matrix_from_quaternion_wxyz(quaternion_wxyz: Array) -> Array:
+    """Rotation matrices (..., 3, 3) of quaternions (..., 4), which are normalised first."""
+    w, x, y, z = np.moveaxis(_unit(np.asarray(quaternion_wxyz, dtype=float)), -1, 0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def rotation_vector_from_matrix(matrix: Array) -> Array:
+    """Axis times angle (..., 3), [rad], angle in [0, pi]."""
+    quaternion = quaternion_wxyz_from_matrix(matrix)
+    imaginary = quaternion[..., 1:]
+    sine = np.linalg.norm(imaginary, axis=-1, keepdims=True)
+    angle = 2 * np.arctan2(sine, quaternion[..., :1])
+    scale = np.where(sine > SMALL, angle / np.maximum(sine, SMALL), 2.0)
+    return imaginary * scale
+
+
+def matrix_from_rotation_vector(vector: Array) -> Array:
+    """Rotation matrices (..., 3, 3) of axis times angle (..., 3), [rad]."""
+    vector = np.asarray(vector, dtype=float)
+    angle = np.linalg.norm(vector, axis=-1, keepdims=True)
+    sinc = np.where(angle > SMALL, np.sin(angle / 2) / np.maximum(angle, SMALL), 0.5)
+    return matrix_from_quaternion_wxyz(np.concatenate([np.cos(angle / 2), vector * sinc], axis=-1))
+
+
+def matrix_from_rpy(roll: float, pitch: float, yaw: float) -> Array:
+    """Fixed-axis roll, pitch, yaw as in URDF: Rz(yaw) Ry(pitch) Rx(roll), [rad]."""
+    return (
+        matrix_from_rotation_vector(np.array([0.0, 0.0, yaw]))
+        @ matrix_from_rotation_vector(np.array([0.0, pitch, 0.0]))
+        @ matrix_from_rotation_vector(np.array([roll, 0.0, 0.0]))
+    )
+
+
+def angle_between(first: Array, second: Array) -> Array:
+    """Geodesic angle between rotation matrices (..., 3, 3), [rad], shape (...)."""
+    relative = np.swapaxes(np.asarray(first), -1, -2) @ np.asarray(second)
+    return np.linalg.norm(rotation_vector_from_matrix(relative), axis=-1)
+
+
+def _unit(vector: Array) -> Array:
+    norm = np.linalg.norm(vector, axis=-1, keepdims=True)
+    return vector / np.maximum(norm, SMALL)
+
+
+def _cross(a: Array, b: Array) -> Array:
+    """np.cross for 3-vectors, several times faster on small arrays."""
+    return np.stack(
+        [
+            a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1],
+            a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2],
+            a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0],
+        ],
+        axis=-1,
+    )

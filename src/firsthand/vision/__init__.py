@@ -1,0 +1,1 @@
+"""Stereo images and the DINOv2 encoder that turns them into patch features."""

@@ -1,0 +1,1 @@
+"""Everything offline: demonstrations, datasets, models, training, evaluation. No ROS."""

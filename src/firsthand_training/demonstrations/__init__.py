@@ -1,0 +1,1 @@
+"""Where robot episodes come from: scripted experts and bags."""

@@ -1,0 +1,1 @@
+"""The first waist: LeRobotDataset v3 folders, written, read, merged and checked."""

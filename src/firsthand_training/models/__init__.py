@@ -1,0 +1,1 @@
+"""The networks of the paper, in torch: state encoder, temporal-scale Transformer, sparse attention."""

@@ -1,0 +1,1 @@
+"""From episodes to a checkpoint: feature cache, windows, losses, the loop, export."""
