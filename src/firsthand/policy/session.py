@@ -1,0 +1,81 @@
+"""A checkpoint at run time: features and a hand state in, an action chunk and a predicted future out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firsthand.errors import CheckpointError, ShapeError
+from firsthand.inference import Session, open_session
+from firsthand.policy.checkpoint import POLICY, WORLD_MODEL, Manifest, find_checkpoint, load_manifest
+from firsthand.space.hand_state import SIZE, check_vector, orthonormalize
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the policy sees coming."""
+
+    actions: Array  # (H, 54), targets for t+1 .. t+H in the robot frame of time t
+    future_features: NDArray[np.float32]  # (T, views, rows, columns, channels), pooled as the network says
+    selected: NDArray[np.int64]  # (layers, heads, H, k), indices of the blocks that each query attended to
+
+
+class Policy:
+    """The world model and the action head of one checkpoint."""
+
+    def __init__(self, manifest: Manifest, world_model: Session, policy: Session) -> None:
+        self.manifest = manifest
+        self._world_model = world_model
+        self._policy = policy
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, threads: int = 1) -> "Policy":
+        """Open a checkpoint folder; nothing else is needed.
+
+        Raises:
+            CheckpointError: Missing, damaged, of another convention, or its graphs do not fit its manifest.
+        """
+        directory = find_checkpoint(name_or_path)
+        manifest = load_manifest(directory)
+        try:
+            sessions = [open_session(directory / name, threads) for name in (WORLD_MODEL, POLICY)]
+        except Exception as error:  # onnxruntime raises bare classes of its own for every kind of damage
+            raise CheckpointError(f"{directory} has a graph that does not load: {error}") from error
+        return cls(manifest, *sessions)
+
+    def act(self, features: NDArray[np.float32], hand_state: Array) -> Prediction:
+        """Predict the next H targets.
+
+        Args:
+            features: (views, rows, columns, channels) from the checkpoint's encoder, at time t.
+            hand_state: (54,) measured at time t.
+
+        Raises:
+            ShapeError: Another shape than the checkpoint was made for.
+            CheckpointError: The graphs returned something else than the manifest promises.
+        """
+        inputs = self._inputs(features, hand_state)
+        latent, future = self._world_model.run(["latent", "future_features"], inputs)
+        inputs |= {"latent": latent, "future_features": future}
+        actions, selected = self._policy.run(["actions", "selected"], inputs)
+        expected = (1, self.manifest.horizon, SIZE)
+        if actions.shape != expected or not np.isfinite(actions).all():
+            raise CheckpointError(f"the policy returned actions of shape {actions.shape}, expected finite {expected}")
+        return Prediction(orthonormalize(actions[0]), future[0], selected[0])
+
+    def _inputs(self, features: NDArray[np.float32], hand_state: Array) -> dict[str, NDArray[np.float32]]:
+        expected = self.feature_shape
+        if features.shape != expected:
+            raise ShapeError(f"expected features of shape {expected}, got {features.shape}")
+        state = check_vector(hand_state)
+        if state.shape != (SIZE,) or not np.isfinite(state).all():
+            raise ShapeError(f"expected one finite hand state of {SIZE} numbers, got shape {state.shape}")
+        return {"features": features[None].astype(np.float32), "state": state[None].astype(np.float32)}
+
+    @property
+    def feature_shape(self) -> tuple[int, int, int, int]:
+        """(views, rows, columns, channels) that `act` takes."""
+        return self.manifest.encoder.feature_shape
