@@ -33,20 +33,19 @@ class _Chunk:
     stamp_ns: int
     actions: Array  # (H, 54)
     taken_ns: int  # when it took over
-    start: Array | None  # (54,) target at `stamp_ns` when it took over, if there was one
     offset: Array  # (54,) step between the target before and the chunk at `taken_ns`, to be faded out
 
     def at(self, now_ns: int, rate: float) -> Array | None:
-        """The chunk's own target at a time; None after its last action."""
+        """The chunk's own target at a time; None after its last action.
+
+        Between the observation and the first action the chunk's first stretch is continued backwards.
+        """
         index = (now_ns - self.stamp_ns) * rate / SECOND - 1  # action i is for (i + 1) / rate
         last = len(self.actions) - 1
         if index > last:
             return None
-        if index < 0:
-            first = self.actions[0]
-            return first if self.start is None else interpolate(self.start, first, max(index + 1, 0.0))
-        lower = int(index)
-        return interpolate(self.actions[lower], self.actions[min(lower + 1, last)], index - lower)
+        lower = min(max(int(index), 0), max(last - 1, 0))
+        return interpolate(self.actions[lower], self.actions[min(lower + 1, last)], max(index, -1.0) - lower)
 
 
 class ChunkTimeline:
@@ -81,8 +80,8 @@ class ChunkTimeline:
             raise ShapeError(f"expected a chunk of finite actions of {SIZE} numbers, got shape {actions.shape}")
         if self._chunk is not None and stamp_ns <= self._chunk.stamp_ns:
             return False
-        before, at_stamp = self.target(now_ns), self.target(stamp_ns)
-        chunk = _Chunk(stamp_ns, actions, now_ns, at_stamp.vector if at_stamp else None, np.zeros(SIZE))
+        before = self.target(now_ns)
+        chunk = _Chunk(stamp_ns, actions, now_ns, np.zeros(SIZE))
         own = chunk.at(now_ns, self.rate)
         if own is None:
             return False
