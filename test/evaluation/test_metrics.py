@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from firsthand.space.hand_state import (
+    FINGERTIPS,
+    LEFT_WRIST_POSITION,
+    LEFT_WRIST_ROTATION,
+    RIGHT_FINGERTIPS,
+    SIZE,
+    orthonormalize,
+)
+from firsthand.space.rotations import matrix_from_rotation_vector, rotation_6d_from_matrix
+from firsthand_training.evaluation.metrics import feature_errors, hand_errors, pool_features, skill
+
+
+@pytest.fixture
+def states():
+    return orthonormalize(np.random.default_rng(0).normal(size=(4, 7, SIZE)))
+
+
+def test_equal_states_have_no_error(states):
+    errors = hand_errors(states, states)
+    assert errors.wrist_mm.shape == errors.wrist_deg.shape == errors.fingertip_mm.shape == (4, 7)
+    np.testing.assert_allclose(errors.mean().wrist_deg, 0, atol=1e-5)
+    assert errors.wrist_mm.max() == errors.fingertip_mm.max() == 0
+
+
+def test_known_errors(states):
+    moved = states.copy()
+    moved[..., LEFT_WRIST_POSITION][..., 1] += 0.010  # one of two wrists
+    moved[..., RIGHT_FINGERTIPS] += 0.0  # none
+    moved[..., FINGERTIPS][..., 2] += 0.020  # one of ten fingertips
+    errors = hand_errors(moved, states)
+    np.testing.assert_allclose(errors.wrist_mm, 5)
+    np.testing.assert_allclose(errors.fingertip_mm, 2)
+
+
+def test_a_turned_wrist_is_seen_in_degrees(states):
+    turned = states.copy()
+    quarter = rotation_6d_from_matrix(matrix_from_rotation_vector(np.array([0, 0, np.pi / 2])))
+    states[..., LEFT_WRIST_ROTATION] = rotation_6d_from_matrix(np.eye(3))
+    turned[..., LEFT_WRIST_ROTATION] = quarter
+    np.testing.assert_allclose(hand_errors(turned, states).wrist_deg, 45)
+
+
+def test_smooth_l1_by_hand():
+    np.testing.assert_allclose(feature_errors(np.array([[0.5, 3.0]]), np.zeros((1, 2))), [(0.125 + 2.5) / 2])
+
+
+def test_skill_of_a_copy_is_zero_and_of_the_truth_is_one():
+    error = np.array([1.0, 3.0])
+    assert skill(error, error) == 0
+    assert skill(0 * error, error) == 1
+    assert skill(2 * error, error) == -1
+    assert np.isnan(skill(error, 0 * error))
+
+
+def test_pooling_averages_neighbours_only():
+    features = np.arange(2 * 4 * 6, dtype=float).reshape(2, 4, 6, 1)
+    pooled = pool_features(features, 2, 3)
+    assert pooled.shape == (2, 2, 3, 1)
+    assert pooled[0, 0, 0, 0] == np.mean([0, 1, 6, 7])
+    with pytest.raises(ValueError, match="cannot pool 4 x 6 patches to 3 x 3"):
+        pool_features(features, 3, 3)
