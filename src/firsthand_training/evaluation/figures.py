@@ -1,0 +1,77 @@
+"""Pictures of results: success with intervals, errors along the horizon."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")  # no screen needed
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from firsthand_training.evaluation.open_loop import OpenLoopReport
+from firsthand_training.evaluation.statistics import Proportion
+
+INK, OURS, QUIET = "#222222", "#1f77b4", "#b8b8b8"
+
+
+def plot_success(rows: Mapping[str, Proportion], title: str, output: Path) -> Path:
+    """Success rates as dots with their Wilson intervals, best at the top.
+
+    Args:
+        rows: Label to outcome, for example `{"push id, policy": ...}`.
+        title: Above the axes; say task, trials and seeds.
+        output: A .png or .svg file.
+    """
+    _, axes = plt.subplots(figsize=(6.4, 0.9 + 0.45 * len(rows)), layout="constrained")
+    for y, outcome in enumerate(reversed(list(rows.values()))):
+        low, high = outcome.interval
+        axes.plot([low, high], [y, y], color=QUIET, linewidth=6, solid_capstyle="round")
+        axes.plot(outcome.rate, y, "o", color=OURS, markersize=9)
+        axes.annotate(f"{outcome.successes}/{outcome.trials}", (1.04, y), va="center", color=INK, fontsize=9)
+    axes.set_yticks(range(len(rows)), list(reversed(list(rows))))
+    axes.set(xlim=(-0.03, 1.18), ylim=(-0.6, len(rows) - 0.4), xlabel="success rate, 95 % Wilson interval", title=title)
+    axes.set_xticks(np.linspace(0, 1, 6))
+    return _save(axes, output)
+
+
+def plot_horizon(report: OpenLoopReport, rate: float, output: Path) -> Path:
+    """Errors of policy and baselines, and feature skill, against time into the chunk."""
+    _, panels = plt.subplots(1, 4, figsize=(13, 3.2), layout="constrained")
+    seconds = (np.arange(len(report.policy.wrist_mm)) + 1) / rate
+    for axes, key, unit in zip(
+        panels,
+        ("wrist_mm", "wrist_deg", "fingertip_mm"),
+        ("wrist [mm]", "wrist [deg]", "fingertips [mm]"),
+        strict=False,
+    ):
+        axes.plot(seconds, getattr(report.policy, key), color=OURS, linewidth=2, label="policy")
+        axes.plot(seconds, getattr(report.hold_last, key), color=INK, linestyle="--", label="hold last")
+        axes.plot(seconds, getattr(report.dataset_mean, key), color=QUIET, label="dataset mean")
+        axes.set(xlabel="time into the chunk [s]", title=f"error, {unit}")
+        axes.set_ylim(bottom=0)
+    panels[0].legend(frameon=False)
+    ahead = (np.arange(len(report.feature_skill)) + 1) * len(seconds) / len(report.feature_skill) / rate
+    panels[3].plot(ahead, report.feature_skill, "o-", color=OURS, label="all patches")
+    panels[3].plot(ahead, report.feature_skill_moving, "s--", color=INK, label="the tenth that changed most")
+    panels[3].axhline(0, color=QUIET)
+    panels[3].set(xlabel="predicted time [s]", title="feature skill over copying")
+    panels[3].legend(frameon=False)
+    for axes in panels:
+        _clean(axes)
+    return _save(panels[0], output)
+
+
+def _clean(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _save(axes: Axes, output: Path) -> Path:
+    _clean(axes)
+    figure = axes.figure
+    output.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(output, dpi=150)  # type: ignore[union-attr]
+    plt.close("all")
+    return output

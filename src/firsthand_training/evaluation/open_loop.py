@@ -1,0 +1,179 @@
+"""Open loop: what the policy would have said along a recording, against what was done.
+
+A small error here does not promise success (the recording corrects every mistake), so three trivial rows stand
+beside it: holding the last commanded target, the mean of the recording, and, for the predicted features, copying
+the current ones.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firsthand.errors import EpisodeError
+from firsthand.policy.session import Policy, Prediction
+from firsthand.vision.encoder import Encoder
+from firsthand_training.evaluation.metrics import HandErrors, feature_errors, hand_errors, pool_features, skill
+from firsthand_training.evaluation.statistics import percentiles
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One episode to compare with: a dataset's or a bag's."""
+
+    rate: float  # [Hz]
+    states: Array  # (N, 54) measured
+    actions: Array  # (N, 54) commanded targets for the next step
+    images: Iterable[NDArray[np.uint8]]  # N stereo pairs (2, H, W, 3) RGB
+
+
+@dataclass(frozen=True)
+class OpenLoopReport:
+    """Errors per horizon step (H,) and latencies, over all windows of all recordings."""
+
+    windows: int
+    policy: HandErrors
+    hold_last: HandErrors
+    dataset_mean: HandErrors
+    feature_skill: list[float]  # per predicted frame, T numbers
+    feature_skill_moving: list[float]  # the same on the tenth of the patches that changed most
+    encoder_ms: dict[str, float]
+    policy_ms: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists and numbers."""
+        rows = {
+            name: {key: [round(float(x), 4) for x in values] for key, values in asdict(getattr(self, name)).items()}
+            for name in ("policy", "hold_last", "dataset_mean")
+        }
+        skills = {"feature_skill": self.feature_skill, "feature_skill_moving": self.feature_skill_moving}
+        latency = {"encoder_ms": self.encoder_ms, "policy_ms": self.policy_ms}
+        return {"windows": self.windows, **rows, **skills, **latency}
+
+
+@dataclass(frozen=True)
+class _Window:
+    prediction: Prediction
+    truth: Array  # (H, 54)
+    held: Array  # (54,)
+    encoder_s: float
+    policy_s: float
+
+
+@dataclass(frozen=True)
+class _FutureErrors:
+    """Of one window's predicted features, per predicted frame (T,)."""
+
+    predicted: Array
+    copied: Array
+    predicted_moving: Array  # over the tenth of the patches that changed most
+    copied_moving: Array
+
+
+def evaluate_open_loop(
+    policy: Policy, encoder: Encoder, recordings: Iterable[Recording], every: int = 5
+) -> OpenLoopReport:
+    """Run the policy along recordings, one window every few frames.
+
+    Args:
+        policy: Of the same rate as the recordings.
+        encoder: The policy's encoder.
+        recordings: Episodes; those shorter than the horizon are passed over.
+        every: Frames between windows.
+
+    Raises:
+        EpisodeError: Another rate, or no recording is longer than the horizon.
+    """
+    windows: list[_Window] = []
+    futures: list[_FutureErrors] = []
+    actions: list[Array] = []
+    for recording in recordings:
+        _check_rate(policy, recording)
+        features, of_recording = _run(policy, encoder, recording, every)
+        windows += [window for _, window in of_recording]
+        futures += [_future_errors(policy, features, start, window.prediction) for start, window in of_recording]
+        actions.append(recording.actions)
+    if not windows:
+        raise EpisodeError(f"no recording is longer than the horizon of {policy.manifest.horizon} steps")
+    return _report(windows, futures, np.concatenate(actions).mean(0))
+
+
+def _run(
+    policy: Policy, encoder: Encoder, recording: Recording, every: int
+) -> tuple[dict[int, Array], list[tuple[int, _Window]]]:
+    """Features of every frame that a window starts at or looks forward to, and the windows."""
+    horizon, stride = policy.manifest.horizon, policy.manifest.stride
+    starts = list(range(0, len(recording.states) - horizon, every))
+    needed = {start + k * stride for start in starts for k in range(policy.manifest.predicted_frames + 1)}
+    features, seconds = {}, {}
+    for index, images in _indexed(recording.images, needed):
+        began = time.perf_counter()
+        features[index] = encoder.encode(images)
+        seconds[index] = time.perf_counter() - began
+    windows = []
+    for start in starts:
+        began = time.perf_counter()
+        prediction = policy.act(features[start], recording.states[start])
+        elapsed = time.perf_counter() - began
+        truth = recording.actions[start : start + horizon]
+        held = recording.actions[max(start - 1, 0)]
+        windows.append((start, _Window(prediction, truth, held, seconds[start], elapsed)))
+    return features, windows
+
+
+def _indexed(images: Iterable[NDArray[np.uint8]], needed: set[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    last = max(needed, default=-1)
+    for index, pair in enumerate(images):
+        if index > last:
+            return
+        if index in needed:
+            yield index, pair
+
+
+def _future_errors(policy: Policy, features: dict[int, Array], start: int, prediction: Prediction) -> _FutureErrors:
+    frames, _, rows, columns, _ = prediction.future_features.shape
+    steps = [start + (k + 1) * policy.manifest.stride for k in range(frames)]
+    now = pool_features(features[start], rows, columns)
+    truth = np.stack([pool_features(features[step], rows, columns) for step in steps])
+    predicted = feature_errors(prediction.future_features, truth).reshape(frames, -1)
+    copied = feature_errors(np.broadcast_to(now, truth.shape), truth).reshape(frames, -1)
+    moving = copied >= np.quantile(copied, 0.9, axis=1, keepdims=True)
+    return _FutureErrors(predicted.mean(1), copied.mean(1), _mean_where(predicted, moving), _mean_where(copied, moving))
+
+
+def _mean_where(values: Array, mask: NDArray[np.bool_]) -> Array:
+    return np.asarray((values * mask).sum(1) / mask.sum(1))
+
+
+def _report(windows: list[_Window], futures: list[_FutureErrors], mean: Array) -> OpenLoopReport:
+    truth = np.stack([window.truth for window in windows])
+    predicted = np.stack([window.prediction.actions for window in windows])
+    held = np.broadcast_to(np.stack([window.held for window in windows])[:, None], truth.shape)
+    return OpenLoopReport(
+        windows=len(windows),
+        policy=hand_errors(predicted, truth).mean(0),
+        hold_last=hand_errors(held, truth).mean(0),
+        dataset_mean=hand_errors(np.broadcast_to(mean, truth.shape), truth).mean(0),
+        feature_skill=_skills(futures, "predicted", "copied"),
+        feature_skill_moving=_skills(futures, "predicted_moving", "copied_moving"),
+        encoder_ms=percentiles([1000 * window.encoder_s for window in windows]),
+        policy_ms=percentiles([1000 * window.policy_s for window in windows]),
+    )
+
+
+def _skills(futures: list[_FutureErrors], predicted: str, copied: str) -> list[float]:
+    ours = np.stack([getattr(future, predicted) for future in futures])  # (windows, T)
+    copies = np.stack([getattr(future, copied) for future in futures])
+    return [skill(ours[:, k], copies[:, k]) for k in range(ours.shape[1])]
+
+
+def _check_rate(policy: Policy, recording: Recording) -> None:
+    if recording.rate != policy.manifest.rate:
+        raise EpisodeError(
+            f"the recording has {recording.rate:g} Hz, the checkpoint was trained at {policy.manifest.rate:g} Hz"
+        )
