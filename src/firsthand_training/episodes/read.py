@@ -1,0 +1,167 @@
+"""Read a dataset of ours: columns as arrays, video frames as RGB images."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firsthand.errors import EpisodeError
+from firsthand_training.episodes import layout
+from firsthand_training.episodes.layout import CAMERAS, CONVENTION, EpisodeRecord
+from firsthand_training.episodes.tables import read_frames, read_records, read_tasks
+from firsthand_training.episodes.video import Image, decode_frames
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class EpisodeData:
+    """The numbers of one episode, N frames at the dataset's rate."""
+
+    index: int
+    task: str
+    stamp_ns: NDArray[np.int64]  # (N,), capture time of the images
+    state: Array  # (N, 54), measured
+    action: Array  # (N, 54), commanded for the next frame
+    joints: Array  # (N, 26), [rad], measured
+    action_joints: Array  # (N, 26), [rad], commanded
+
+    def __len__(self) -> int:
+        return len(self.stamp_ns)
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """A dataset on disk; nothing but its index is held in memory."""
+
+    root: Path
+    info: dict[str, Any]
+    tasks: tuple[str, ...]
+    records: tuple[EpisodeRecord, ...]
+
+    @classmethod
+    def open(cls, root: Path | str) -> "Episodes":
+        """Read the index.
+
+        Raises:
+            EpisodeError: No dataset, a damaged one, or one of another format or frame convention.
+        """
+        root = Path(root)
+        info = _read_info(root)
+        paths = sorted(root.glob("meta/episodes/*/*.parquet"))
+        records = sorted((record for path in paths for record in read_records(path)), key=lambda record: record.index)
+        indices = [record.index for record in records]
+        if indices != list(range(len(records))):
+            raise EpisodeError(f"{root} has episodes {indices}, expected 0 to {len(records) - 1}, each once")
+        tasks = read_tasks(root) if records else []
+        return cls(root=root, info=info, tasks=tuple(tasks), records=tuple(records))
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def fps(self) -> int:
+        """Frames per second."""
+        return int(self.info["fps"])
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of every image, [px]."""
+        height, width, _ = self.info["features"][layout.IMAGE_KEYS[0]]["shape"]
+        return height, width
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """Names of the columns of `joints`."""
+        return tuple(self.info["features"][layout.JOINT_STATE]["names"])
+
+    @property
+    def frame_count(self) -> int:
+        """Frames in all episodes together."""
+        return sum(record.length for record in self.records)
+
+    def episode(self, index: int) -> EpisodeData:
+        """The numbers of one episode.
+
+        Raises:
+            EpisodeError: There is no such episode, or its file is missing or damaged.
+        """
+        record = self.record(index)
+        path = record.data_path(self.root)
+        columns = read_frames(path, index)
+        missing = [name for name in (*layout.VECTORS, layout.STAMP) if name not in columns]
+        if missing:
+            raise EpisodeError(f"{path} lacks the columns {missing}")
+        if len(columns[layout.STAMP]) != record.length:
+            raise EpisodeError(
+                f"{path} has {len(columns[layout.STAMP])} frames of episode {index}, not {record.length}"
+            )
+        return EpisodeData(
+            index=index,
+            task=record.tasks[0],
+            stamp_ns=columns[layout.STAMP],
+            state=columns[layout.STATE].astype(float),
+            action=columns[layout.ACTION].astype(float),
+            joints=columns[layout.JOINT_STATE].astype(float),
+            action_joints=columns[layout.JOINT_ACTION].astype(float),
+        )
+
+    def frames(self, index: int, camera: str) -> Iterator[Image]:
+        """Decode one camera's frames of an episode in order, each (H, W, 3) RGB.
+
+        Args:
+            index: Which episode.
+            camera: "left" or "right".
+
+        Raises:
+            EpisodeError: No such episode or camera, or the video is missing, damaged or too short.
+        """
+        if camera not in CAMERAS:
+            raise EpisodeError(f"no camera {camera!r}; there are {', '.join(CAMERAS)}")
+        record = self.record(index)
+        key = layout.IMAGE_KEYS[CAMERAS.index(camera)]
+        first = round(record.videos[key].from_timestamp * self.fps)
+        return decode_frames(record.video_path(self.root, key), first, record.length, self.fps)
+
+    def stereo_frames(self, index: int) -> Iterator[Image]:
+        """Decode an episode's pairs in order, each (2, H, W, 3) RGB, left then right."""
+        for left, right in zip(*(self.frames(index, camera) for camera in CAMERAS), strict=True):
+            yield np.stack([left, right])
+
+    def record(self, index: int) -> EpisodeRecord:
+        """Where an episode lies; counts from 0."""
+        if not 0 <= index < len(self.records):
+            raise EpisodeError(f"no episode {index} in {self.root}; it has {len(self.records)}, counted from 0")
+        return self.records[index]
+
+
+def _read_info(root: Path) -> dict[str, Any]:
+    path = root / layout.INFO_PATH
+    if not path.is_file():
+        raise EpisodeError(f"no dataset at {root}: {layout.INFO_PATH} is missing")
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise EpisodeError(f"{path} is not JSON: {error}") from error
+    _check_convention(info, path)
+    return info
+
+
+def _check_convention(info: Any, path: Path) -> None:
+    version = info.get("codebase_version") if isinstance(info, dict) else None
+    if version != layout.CODEBASE_VERSION:
+        raise EpisodeError(f"{path} says format {version!r}, expected {layout.CODEBASE_VERSION!r}; convert it first")
+    if info.get("firsthand") != CONVENTION:
+        raise EpisodeError(
+            f"{path} has the convention {info.get('firsthand')}, expected {CONVENTION}; "
+            "numbers in other frames must be converted, not relabelled"
+        )
+    missing = [
+        key for key in (*layout.VECTORS, layout.STAMP, *layout.IMAGE_KEYS) if key not in info.get("features", {})
+    ]
+    if missing or not isinstance(info.get("fps"), int):
+        raise EpisodeError(f"{path} lacks {missing or 'an integer fps'}")
