@@ -137,7 +137,7 @@ def _checked(known: Setting, value: Any, owner: str) -> Any:
     return tuple(_checked_scalar(known, element, what) for element in value)
 
 
-def _checked_scalar(known: Setting, value: Any, what: str) -> Scalar:
+def _checked_scalar(known: Setting, value: Any, what: str) -> Any:
     if known.type is float and type(value) is int:
         value = float(value)  # `rate: 25` in a file means 25.0
     if type(value) is not known.type:

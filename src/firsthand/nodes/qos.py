@@ -1,0 +1,21 @@
+"""How reliably messages travel (REP-2003): publishers offer reliability, each reader takes what it needs."""
+
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+PUBLISH = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+"""Every publisher of ours, unless named below."""
+
+LATEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Readers of a stream who want the newest value and can do without any one of them: images, joint states."""
+
+EVERY = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+"""Readers who must not miss one: chunks, status."""
+
+RECORD = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+"""The recorder."""
+
+CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""/clock, both ends, as every ROS 2 node reads it."""
+
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""What changes seldom and late readers need too: robot_description, gate state."""

@@ -1,0 +1,100 @@
+"""ROS in tests: a domain of its own for each worker, a context for each test, and waiting for facts, never for time."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+TIMEOUT = 10.0  # [s]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Clear what killed processes left in shared memory: it keeps new ones from finding each other."""
+    fastdds = Path(sys.executable).parent / "fastdds"
+    program = str(fastdds) if fastdds.exists() else shutil.which("fastdds")
+    if program and not hasattr(config, "workerinput"):
+        subprocess.run([program, "shm", "clean"], capture_output=True, check=False, timeout=60)
+
+
+@pytest.fixture(scope="session")
+def ros_domain(tmp_path_factory) -> Iterator[int]:
+    """A ROS domain that no other test process on this machine uses; also set for child processes."""
+    pytest.importorskip("rclpy")
+    domain_coordinator = pytest.importorskip("domain_coordinator")
+    from firsthand.nodes.process import prepare_process
+
+    prepare_process()
+    os.environ["ROS_LOG_DIR"] = str(tmp_path_factory.mktemp("ros_log"))
+    with domain_coordinator.domain_id() as domain:
+        os.environ["ROS_DOMAIN_ID"] = str(domain)
+        yield domain
+
+
+class Ros:
+    """One test's ROS context, its nodes, and an executor that turns only while the test waits for something."""
+
+    def __init__(self, domain: int) -> None:
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+
+        self.context = rclpy.Context()
+        rclpy.init(args=[], context=self.context, domain_id=domain)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.nodes = []
+
+    def make(self, node_class, **parameters):
+        """A node of ours with parameters set as if on the command line."""
+        from rclpy.parameter import Parameter
+
+        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        return self.add(node_class(context=self.context, parameter_overrides=overrides))
+
+    def node(self, name: str = "test"):
+        """A plain node to publish and listen from."""
+        from rclpy.node import Node
+
+        return self.add(Node(name, context=self.context))
+
+    def add(self, node):
+        """Let the executor turn a node, and destroy it at the end."""
+        self.nodes.append(node)
+        self.executor.add_node(node)
+        return node
+
+    def spin_until(self, condition: Callable[[], object], timeout: float = TIMEOUT, what: str = "") -> None:
+        """Turn the executor until a condition holds; fail the test if it never does."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, f"waited {timeout} s in vain for {what or 'the condition'}"
+            self.executor.spin_once(timeout_sec=0.02)
+
+    def call(self, client, request):
+        """The response of a service, however long it takes to be there."""
+        self.spin_until(client.service_is_ready, what=client.srv_name)
+        future = client.call_async(request)
+        self.spin_until(future.done, what=client.srv_name)
+        return future.result()
+
+    def close(self) -> None:
+        """Shut nodes down as `firsthand.nodes.process.run` does, then the context."""
+        for node in self.nodes:
+            if hasattr(node, "shutdown"):
+                node.shutdown()
+        self.executor.shutdown()
+        for node in self.nodes:
+            node.destroy_node()
+        self.context.try_shutdown()
+
+
+@pytest.fixture
+def ros(ros_domain: int) -> Iterator[Ros]:
+    """ROS for one test; skips it where rclpy is not installed."""
+    one = Ros(ros_domain)
+    yield one
+    one.close()
