@@ -14,14 +14,6 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 TIMEOUT = 10.0  # [s]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Clear what killed processes left in shared memory: it keeps new ones from finding each other."""
-    fastdds = Path(sys.executable).parent / "fastdds"
-    program = str(fastdds) if fastdds.exists() else shutil.which("fastdds")
-    if program and not hasattr(config, "workerinput"):
-        subprocess.run([program, "shm", "clean"], capture_output=True, check=False, timeout=60)
-
-
 @pytest.fixture(scope="session")
 def ros_domain(tmp_path_factory) -> Iterator[int]:
     """A ROS domain that no other test process on this machine uses; also set for child processes."""
@@ -29,11 +21,20 @@ def ros_domain(tmp_path_factory) -> Iterator[int]:
     domain_coordinator = pytest.importorskip("domain_coordinator")
     from firsthand.nodes.process import prepare_process
 
+    clean_shared_memory()
     prepare_process()
     os.environ["ROS_LOG_DIR"] = str(tmp_path_factory.mktemp("ros_log"))
     with domain_coordinator.domain_id() as domain:
         os.environ["ROS_DOMAIN_ID"] = str(domain)
         yield domain
+
+
+def clean_shared_memory() -> None:
+    """Clear what killed processes left behind: it keeps new ones from finding each other."""
+    beside = Path(sys.executable).parent / "fastdds"
+    program = str(beside) if beside.exists() else shutil.which("fastdds")
+    if program:
+        subprocess.run([program, "shm", "clean"], capture_output=True, check=False, timeout=60)
 
 
 class Ros:
