@@ -1,0 +1,93 @@
+"""What the robot sees, and what a visitor sees.
+
+The stereo pair is rendered for speed: no anti-aliasing and no shadows, seven times faster on a CPU than MuJoCo's
+defaults. The third-person picture has both.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firsthand.errors import SimulationError
+from firsthand.simulation.gl import mujoco, require_backend
+from firsthand.simulation.robot import EYE_FOV, EYES, FELT_GROUP
+from firsthand.simulation.scene import THIRD_PERSON, Scene
+
+Image = NDArray[np.uint8]
+
+WIDTH, HEIGHT = 640, 360  # [px], of one eye
+
+
+class PinholeIntrinsics(NamedTuple):
+    """The rectified stereo camera: pixel (u, v) = (fx x / z + cx, fy y / z + cy), integer at pixel centres."""
+
+    fx: float  # [px]
+    fy: float  # [px]
+    cx: float  # [px]
+    cy: float  # [px]
+    baseline: float  # [m], left eye to right eye
+
+
+def intrinsics(scene: Scene, width: int = WIDTH, height: int = HEIGHT) -> PinholeIntrinsics:
+    """Focal lengths, principal point and baseline of the rendered pair."""
+    focal = height / 2 / np.tan(np.deg2rad(EYE_FOV) / 2)
+    left, right = (scene.data.camera(eye).xpos for eye in EYES)
+    baseline = float(np.linalg.norm(left - right))
+    return PinholeIntrinsics(float(focal), float(focal), (width - 1) / 2, (height - 1) / 2, baseline)
+
+
+class StereoRenderer:
+    """The two eyes of the robot in a scene. Holds an OpenGL context: use it in one thread and `close` it."""
+
+    def __init__(self, scene: Scene, width: int = WIDTH, height: int = HEIGHT) -> None:
+        self._scene = scene
+        self._picture = _Picture(scene, width, height, shadows=False)
+
+    def render(self) -> Image:
+        """The pair as the scene is now, (2, height, width, 3) uint8 RGB, left then right."""
+        return np.stack([self._picture.take(eye) for eye in EYES])
+
+    def close(self) -> None:
+        """Give the OpenGL context back."""
+        self._picture.close()
+
+
+class ThirdPersonRenderer:
+    """A visitor's view of a scene, with shadows and smooth edges: for pictures and films, several times slower."""
+
+    def __init__(self, scene: Scene, width: int = 1280, height: int = 720) -> None:
+        self._picture = _Picture(scene, width, height, shadows=True)
+
+    def render(self) -> Image:
+        """The view as the scene is now, (height, width, 3) uint8 RGB."""
+        return self._picture.take(THIRD_PERSON)
+
+    def close(self) -> None:
+        """Give the OpenGL context back."""
+        self._picture.close()
+
+
+class _Picture:
+    """One off-screen buffer and the settings it is drawn with."""
+
+    def __init__(self, scene: Scene, width: int, height: int, shadows: bool) -> None:
+        require_backend()
+        if width < 1 or height < 1:
+            raise SimulationError(f"expected a picture of at least 1x1 pixels, got {width}x{height}")
+        self._scene = scene
+        # Read by MuJoCo when the context is made; the shadow flag below, on every frame.
+        scene.model.vis.quality.offsamples = 8 if shadows else 0
+        self._renderer = mujoco.Renderer(scene.model, height, width)
+        self._shadows = shadows
+        self._options = mujoco.MjvOption()
+        self._options.geomgroup[FELT_GROUP] = 0
+        self._options.sitegroup[:] = 0
+
+    def take(self, camera: str) -> Image:
+        self._renderer.update_scene(self._scene.data, camera, self._options)
+        self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = self._shadows
+        return self._renderer.render()
+
+    def close(self) -> None:
+        self._renderer.close()

@@ -1,0 +1,122 @@
+"""The robot in MuJoCo, behind the interface that the real one has.
+
+A tick is 4 ms: two physics steps. Time starts at 0 on every reset and counts ticks, so equal seeds and equal commands
+give bit-equal trajectories.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from firsthand.errors import ShapeError
+from firsthand.robot.bodies.interface import BodyState, MotorCommand
+from firsthand.robot.joints import JOINTS
+from firsthand.simulation.gl import mujoco
+from firsthand.simulation.robot import gains
+from firsthand.simulation.scene import PHYSICS_STEP, Scene, build_scene
+from firsthand.simulation.tasks.interface import ObjectState
+
+TICK_NS = 4_000_000
+STEPS_PER_TICK = round(TICK_NS * 1e-9 / PHYSICS_STEP)
+CHECK_TICKS = 5  # the task is judged every 20 ms
+HOLD_NS = 300_000_000  # how long the objects must stay where the task wants them
+
+
+class SimulatedBody:
+    """The H1-2 at the table of a task."""
+
+    def __init__(self, task: str = "push", variant: str = "id", seed: int = 0) -> None:
+        self._task, self._variant = task, variant
+        self._stiffness = np.array([gains(name)[0] for name in JOINTS])
+        self._build(seed)
+
+    def reset(self, seed: int | None = None) -> BodyState:
+        """Start the trial of `seed` (None: the same one again) from its beginning.
+
+        A new seed makes a new `scene`: renderers of the old one are to be made anew.
+        """
+        if seed is not None and seed != self.scene.seed:
+            self._build(seed)
+        else:
+            self._start()
+        return self.state()
+
+    def step(self, command: MotorCommand) -> BodyState:
+        """Let 4 ms pass with the servos drawn to `command`.
+
+        Raises:
+            ShapeError: The command is not 26 finite positions.
+        """
+        positions = np.asarray(command.positions)
+        if positions.shape != (len(JOINTS),) or not np.all(np.isfinite(positions)):
+            raise ShapeError(f"expected {len(JOINTS)} finite joint positions, got {positions}")
+        self._set_stiffness(command.stiffness)
+        self.scene.data.ctrl[:] = positions
+        mujoco.mj_step(self.scene.model, self.scene.data, STEPS_PER_TICK)
+        self._ticks += 1
+        if self._ticks % CHECK_TICKS == 0:
+            self._judge()
+        return self.state()
+
+    def state(self) -> BodyState:
+        """Joints as they are now."""
+        data = self.scene.data
+        return BodyState(
+            stamp_ns=self._ticks * TICK_NS,
+            positions=data.qpos[self.scene.joint_qpos],
+            velocities=data.qvel[self.scene.joint_qvel],
+        )
+
+    def close(self) -> None:
+        """Nothing to give back: the scene holds memory only."""
+
+    def success(self) -> bool:
+        """Whether the task was done: its objects stayed where it wants them for 0.3 s, within its time limit."""
+        return self._succeeded
+
+    def progress(self) -> float:
+        """How far the task has come, 0 to 1."""
+        return 1.0 if self._succeeded else self.scene.task.progress(self.scene.setup, self.scene.objects())
+
+    def timed_out(self) -> bool:
+        """Whether the task's time limit has passed."""
+        return self._ticks * TICK_NS > self.scene.task.time_limit * 1e9
+
+    def objects(self) -> dict[str, ObjectState]:
+        """How each object lies and moves now, in the world."""
+        return self.scene.objects()
+
+    def scene_state(self) -> dict[str, float]:
+        """Every joint of the scene by name; see `Scene.state`."""
+        return self.scene.state()
+
+    def set_scene_state(self, state: Mapping[str, float]) -> None:
+        """Put every joint of the scene where `state` says; see `Scene.set_state`."""
+        self.scene.set_state(state)
+
+    def _build(self, seed: int) -> None:
+        self.scene: Scene = build_scene(self._task, self._variant, seed)
+        self._start()
+
+    def _start(self) -> None:
+        self.scene.reset()
+        self._ticks = 0
+        self._reached_since_ns: int | None = None
+        self._succeeded = False
+        self._set_stiffness(1.0)
+
+    def _set_stiffness(self, share: float) -> None:
+        """Scale the servos' spring; their damping stays, so a share of 0 is a damped fall."""
+        stiffness = self._stiffness * np.clip(share, 0.0, 1.0)
+        self.scene.model.actuator_gainprm[:, 0] = stiffness
+        self.scene.model.actuator_biasprm[:, 1] = -stiffness
+
+    def _judge(self) -> None:
+        if self._succeeded or self.timed_out():
+            return
+        now_ns = self._ticks * TICK_NS
+        if not self.scene.task.reached(self.scene.setup, self.scene.objects()):
+            self._reached_since_ns = None
+        elif self._reached_since_ns is None:
+            self._reached_since_ns = now_ns
+        self._succeeded = self._reached_since_ns is not None and now_ns - self._reached_since_ns >= HOLD_NS

@@ -1,0 +1,117 @@
+"""What a task is made of: everything that chance decides, drawn once, as plain values.
+
+A task draws a `Setup` from a seed; `simulation/scene.py` builds it; the task then judges the pose of its objects.
+World frame: x forward and y left as the robot stands, z up, origin on the floor below the pelvis.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firsthand.simulation.textures import Color, Texture
+
+Array = NDArray[np.floating]
+Vector = tuple[float, float, float]
+
+VARIANTS = ("id", "ood")
+TABLE_HEIGHT = 0.95  # [m]; the wrists, +-26 deg of pitch, work well over tables of 0.90 to 1.00 m
+
+
+@dataclass(frozen=True)
+class Part:
+    """One primitive of an object, in the frame of the object: origin at the centre of its base, z up."""
+
+    shape: str  # box, cylinder, capsule, ellipsoid: MuJoCo's sizes; prism: (radius, half height, number of sides)
+    size: tuple[float, ...]
+    position: Vector
+    surface: Texture | Color
+    rpy: Vector = (0.0, 0.0, 0.0)
+    shown_only: bool = False  # seen but not felt: rims, labels
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """A thing that can be moved."""
+
+    name: str
+    kind: str  # what it is called in a report: box, mug, ...
+    parts: tuple[Part, ...]
+    mass: float  # [kg]
+    friction: float
+    position: tuple[float, float]  # [m], where its base starts on the table, world x and y
+    yaw: float  # [rad]
+    radius: float  # [m], of the upright cylinder around it
+    height: float  # [m]
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A patch painted on the table: seen, not felt."""
+
+    name: str
+    center: tuple[float, float]  # [m], world x and y
+    half_size: tuple[float, float]  # [m]
+    rgba: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Light:
+    """The lamps of the room."""
+
+    ambient: float
+    diffuse: float
+    specular: float
+    tint: Color
+    direction: Vector  # of the light's travel, z < 0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the room looks like."""
+
+    table: Texture
+    wall: Texture
+    floor: Texture
+    light: Light
+    furniture: tuple[Color, ...] = ()  # books on the shelf
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One drawn scene."""
+
+    surroundings: Surroundings
+    objects: tuple[SceneObject, ...]
+    markers: tuple[Marker, ...] = ()
+    table_height: float = TABLE_HEIGHT
+    posture_offset: Array = field(default_factory=lambda: np.zeros(26))  # (26,), [rad], added to the neutral posture
+
+
+@dataclass(frozen=True)
+class ObjectState:
+    """How an object lies and moves, in the world."""
+
+    position: Array  # (3,), [m], centre of its base
+    rotation: Array  # (3, 3), world_from_object
+    linear_velocity: Array  # (3,), [m/s]
+    angular_velocity: Array  # (3,), [rad/s]
+
+
+class Task(Protocol):
+    """A task of the simulation."""
+
+    name: str
+    instruction: str  # in words, as episodes carry it
+    time_limit: float  # [s]
+
+    def draw(self, variant: str, rng: np.random.Generator) -> Setup:
+        """Everything that chance decides about one trial."""
+
+    def reached(self, setup: Setup, objects: Mapping[str, ObjectState]) -> bool:
+        """Whether the objects are, at this instant, where the task wants them."""
+
+    def progress(self, setup: Setup, objects: Mapping[str, ObjectState]) -> float:
+        """How far the task has come: 0 as drawn, 1 when the objects are where it wants them."""
