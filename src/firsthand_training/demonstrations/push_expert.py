@@ -1,0 +1,199 @@
+"""The scripted expert of the pushing task: acts in the 54 numbers, sees the true pose of the object.
+
+It plans anew on every step, a minimum-jerk motion from where the hand is meant to be now, drawn towards where it really
+is; so it corrects itself after a disturbance. Pace, height and angles vary with the seed, as between people.
+
+    approach   to the object's right side, over it if it is in the way
+    push       to the left until the object stands in the zone
+    retract    a hand's breadth back
+    rest       until the object is found outside the zone again
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from firsthand.robot.joints import RIGHT_HAND_SLICE
+from firsthand.robot.model import RobotModel
+from numpy.typing import NDArray
+
+from firsthand.simulation.simulated_body import SimulatedBody
+from firsthand.simulation.tasks.interface import ObjectState
+from firsthand.simulation.tasks.push import GOAL_CENTER, GOAL_HALF_SIZE, standing
+from firsthand.space.frames import inverse, pose
+from firsthand.space.hand_state import HandState
+from firsthand.space.rotations import matrix_from_rotation_vector, matrix_from_rpy, rotation_vector_from_matrix
+from firsthand_training.demonstrations.minimum_jerk import STEP, Motion, smooth
+
+Array = NDArray[np.floating]
+
+RIGHT = 1  # index of the right hand among (left, right)
+
+PALM_IN_WRIST = np.array([0.135, 0.0, -0.022])  # [m], where the right palm touches, in its wrist frame
+PADDLE = (0.15, 0.05, 0.10, 0.10, 0.10, 0.10)  # [rad], thumb yaw and pitch, fingers: an almost flat right hand
+GAP = 0.025  # [m], between palm and object before the push
+CLEARANCE = 0.07  # [m], between hand and object on the way over it
+ARRIVED = 0.012  # [m]
+MISSED = 0.05  # [m], of the object's centre along the palm: time to approach anew
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How this expert moves; drawn from its seed."""
+
+    pace: float  # [m/s], mean speed over free space
+    push_pace: float  # [m/s], mean speed with the object
+    height: float  # [m], of the palm above the table
+    pitch: float  # [rad], fingers down
+    yaw: float  # [rad], fingers inwards
+    along: float  # [m], where on the palm the object is met, forward of its middle
+    goal_y: float  # [m], world, where the object is taken
+    retreat: float  # [m]
+    patience: int  # steps before it starts
+    sway: tuple[float, float]  # [m], [Hz], of the resting left hand
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> "Manner":
+        """One person's manner of doing it."""
+        return cls(
+            pace=float(rng.uniform(0.16, 0.24)),
+            push_pace=float(rng.uniform(0.13, 0.20)),
+            height=float(rng.uniform(0.062, 0.078)),
+            pitch=float(rng.uniform(0.22, 0.34)),
+            yaw=float(rng.uniform(-0.02, 0.18)),
+            along=float(rng.uniform(-0.008, 0.008)),
+            goal_y=GOAL_CENTER[1] + float(rng.uniform(-0.04, 0.0)),
+            retreat=float(rng.uniform(0.06, 0.09)),
+            patience=int(rng.integers(2, 8)),
+            sway=(float(rng.uniform(0.002, 0.006)), float(rng.uniform(0.15, 0.3))),
+        )
+
+
+class PushExpert:
+    """Pushes the object of a `SimulatedBody`'s scene; make one per trial."""
+
+    def __init__(self, body: SimulatedBody, model: RobotModel, seed: int) -> None:
+        self._body, self._model = body, model
+        self._manner = Manner.draw(np.random.default_rng([seed, 0xE4BE]))
+        self._thing = body.scene.setup.objects[0]
+        self._table_height = body.scene.setup.table_height
+        self._robot_from_world = model.robot_from_torso @ inverse(body.scene.world_from_pelvis)
+        self._start = self._measured()
+        self._motion = Motion(self._palm(self._start))
+        self._fingertips = self._paddle_fingertips()
+        self._retreat = self._motion.position
+        self._phase = "wait"
+        self._step = 0
+
+    @property
+    def phase(self) -> str:
+        """wait, approach, push, retract or rest."""
+        return self._phase
+
+    def act(self) -> Array:
+        """The hand state (54,) that the hands shall reach by the end of the coming 25 Hz step."""
+        thing = self._body.objects()[self._thing.name]
+        self._motion.draw_towards(self._palm(self._measured()))
+        waypoint, pace = self._decide(thing)
+        palm = self._motion.advance(waypoint, pace)
+        self._step += 1
+        return self._hand_state(palm)
+
+    def _decide(self, thing: ObjectState) -> tuple[Array, float]:
+        """Choose the phase, and in it where the palm goes (world, [m]) and how fast [m/s]."""
+        manner, palm = self._manner, self._motion.position
+        phase = self._next_phase(thing, palm)
+        if phase == "retract" and self._phase != "retract":
+            self._retreat = self._retreat_from(thing)
+        self._phase = phase
+        if self._phase == "wait":
+            return palm, manner.pace
+        if self._phase == "approach":
+            return self._way_to(self._beside(thing), palm, thing), manner.pace
+        if self._phase == "push":
+            return self._through(thing, palm), manner.push_pace
+        return self._retreat, manner.pace
+
+    def _next_phase(self, thing: ObjectState, palm: Array) -> str:
+        if self._phase == "wait":
+            return "wait" if self._step < self._manner.patience else "approach"
+        if not standing(thing, self._table_height):
+            return "rest"
+        if self._phase == "approach":
+            return "push" if np.linalg.norm(palm - self._beside(thing)) < ARRIVED else "approach"
+        if self._phase == "push":
+            return self._after_push(thing, palm)
+        if not self._in_zone(thing):
+            return "approach"
+        arrived = np.linalg.norm(palm - self._retreat) < ARRIVED
+        return "rest" if arrived or self._phase == "rest" else "retract"
+
+    def _after_push(self, thing: ObjectState, palm: Array) -> str:
+        if thing.position[1] > self._manner.goal_y - 0.005:
+            return "retract"
+        return "approach" if abs(palm[0] - self._manner.along - thing.position[0]) > MISSED else "push"
+
+    def _in_zone(self, thing: ObjectState) -> bool:
+        inside = np.abs(thing.position[:2] - GOAL_CENTER) < np.array(GOAL_HALF_SIZE) - 0.005
+        return bool(np.all(inside))
+
+    def _beside(self, thing: ObjectState) -> Array:
+        """Where the palm waits, at the right of the object."""
+        x, y, _ = thing.position
+        return np.array([x + self._manner.along, y - self._thing.radius - GAP, self._palm_height])
+
+    def _way_to(self, goal: Array, palm: Array, thing: ObjectState) -> Array:
+        """The next point on the way to `goal`: straight, or over the object if the palm is not on its right."""
+        if palm[1] < thing.position[1] - self._thing.radius:
+            return goal
+        above = self._table_height + self._thing.height + CLEARANCE
+        if palm[2] < above - ARRIVED and np.linalg.norm(palm[:2] - goal[:2]) > ARRIVED:
+            return np.array([palm[0], palm[1], above])
+        return np.array([goal[0], goal[1] - GAP, above])
+
+    def _through(self, thing: ObjectState, palm: Array) -> Array:
+        """Where the palm has to be for the object to be at its goal, given how it lies against it now."""
+        lies_at = np.clip(thing.position[1] - palm[1], 0.5 * self._thing.radius, self._thing.radius + GAP)
+        return np.array([thing.position[0] + self._manner.along, self._manner.goal_y - lies_at, self._palm_height])
+
+    def _retreat_from(self, thing: ObjectState) -> Array:
+        x, y, _ = thing.position
+        return np.array([x - 0.02, y - self._thing.radius - self._manner.retreat, self._palm_height + 0.02])
+
+    @property
+    def _palm_height(self) -> float:
+        return self._table_height + self._manner.height
+
+    def _measured(self) -> HandState:
+        return self._model.hand_state(self._body.state().positions)
+
+    def _palm(self, state: HandState) -> Array:
+        """Where the right palm is, world, (3,)."""
+        world_from_wrist = inverse(self._robot_from_world) @ state.wrist_poses[RIGHT]
+        return world_from_wrist[:3, :3] @ PALM_IN_WRIST + world_from_wrist[:3, 3]
+
+    def _paddle_fingertips(self) -> Array:
+        joints = self._body.state().positions.copy()
+        joints[RIGHT_HAND_SLICE] = PADDLE
+        return self._model.hand_state(joints).fingertips_in_wrist[RIGHT]
+
+    def _hand_state(self, palm: Array) -> Array:
+        """Both hands for a right palm at `palm` (world): turned into place over the first second, left hand at rest."""
+        share = smooth(self._step * STEP / 1.0)
+        wrists = self._start.wrist_poses.copy()
+        rotation = matrix_from_rpy(np.pi / 2, self._manner.pitch, self._manner.yaw)
+        rotation = _blend(wrists[RIGHT, :3, :3], rotation, share)
+        palm_in_robot = self._robot_from_world[:3, :3] @ palm + self._robot_from_world[:3, 3]
+        wrists[RIGHT] = pose(rotation, palm_in_robot - rotation @ PALM_IN_WRIST)
+        amplitude, frequency = self._manner.sway
+        phase = 2 * np.pi * frequency * self._step * STEP
+        wrists[1 - RIGHT, :3, 3] += amplitude * np.array(
+            [0.5 * np.sin(0.7 * phase), 0.4 * np.sin(phase), np.sin(phase)]
+        )
+        fingertips = self._start.fingertips_in_wrist.copy()
+        fingertips[RIGHT] += share * (self._fingertips - fingertips[RIGHT])
+        return HandState.from_poses(self._start.head_rotation, wrists, fingertips).to_vector()
+
+
+def _blend(start: Array, end: Array, share: float) -> Array:
+    """The rotation a share of the way from one (3, 3) to another, about one axis."""
+    return start @ matrix_from_rotation_vector(share * rotation_vector_from_matrix(start.T @ end))
