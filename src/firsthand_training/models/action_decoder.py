@@ -23,6 +23,9 @@ from firsthand_training.models.sparse_attention import (
 class SceneTokens(nn.Module):
     """Current and predicted features as one list of tokens: current view by view, then predicted frame by frame."""
 
+    positions: Tensor
+    pooled_positions: Tensor
+
     def __init__(
         self,
         channels: int,
@@ -81,6 +84,8 @@ class ActionLayer(nn.Module):
 
 class ActionDecoder(nn.Module):
     """Action queries over scene tokens, with the latent state as a sink that is always visible."""
+
+    averaging: Tensor
 
     def __init__(
         self,

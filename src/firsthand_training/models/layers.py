@@ -62,7 +62,7 @@ class EncoderLayer(nn.Module):
 
 def split_heads(tokens: Tensor, heads: int) -> Tensor:
     """(B, M, D) to (B, h, M, D / h)."""
-    return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return tokens.reshape(*tokens.shape[:2], heads, -1).transpose(1, 2)
 
 
 def merge_heads(tokens: Tensor) -> Tensor:
@@ -71,14 +71,14 @@ def merge_heads(tokens: Tensor) -> Tensor:
 
 
 def embedding(*shape: int) -> nn.Parameter:
-    """A learned embedding table of unit-scale-safe small noise; the last axis is the width."""
+    """A learned embedding table that starts as small noise; the last axis is the width."""
     return nn.Parameter(torch.randn(*shape) * 0.02)
 
 
 def pool_grid(features: Tensor, pool: int) -> Tensor:
     """Mean over `pool` x `pool` patches: (..., gh, gw, C) to (..., gh / pool, gw / pool, C)."""
     rows, columns = features.shape[-3] // pool, features.shape[-2] // pool
-    blocks = features.unflatten(-3, (rows, pool)).unflatten(-2, (columns, pool))
+    blocks = features.reshape(*features.shape[:-3], rows, pool, columns, pool, features.shape[-1])
     return blocks.mean(dim=(-4, -2))
 
 

@@ -1,8 +1,9 @@
-"""Compressed and selected attention from action queries to patches (paper, Appendix III-B, after Native Sparse Attention).
+"""Compressed and selected attention from action queries to patches (paper, Appendix III-B).
 
-Patches are grouped into blocks of b x b neighbours of one frame and view. Compressed attention looks at one mean token
-per block; its scores choose, for every head and query, the k blocks whose patches selected attention then looks at.
-Sigmoid gates mix the two. The sinks (the latent state) are visible to both, outside the selection.
+The mechanism is that of Native Sparse Attention. Patches are grouped into blocks of b x b neighbours of one frame and
+view. Compressed attention looks at one mean token per block; its scores choose, for every head and query, the k blocks
+whose patches selected attention then looks at. Sigmoid gates mix the two. The sinks (the latent state) are visible to
+both, outside the selection.
 
 For a few hundred patches this is an inductive bias and a window into the network, not a speed-up: selected attention
 runs as dense attention under a mask, and `selected_attention_naive` is the loop it must equal.
@@ -140,8 +141,10 @@ def selected_attention_naive(
 class SparseCrossAttention(nn.Module):
     """Gated compressed and selected attention of queries to patches; every head selects for itself."""
 
-    averaging: Tensor
     block_of_patch: Tensor
+    centres: Tensor
+    views: Tensor
+    averaging: Tensor
 
     def __init__(self, width: int, heads: int, layout: BlockLayout, selected: int) -> None:
         super().__init__()
@@ -182,7 +185,7 @@ class SparseCrossAttention(nn.Module):
     @property
     def layout(self) -> BlockLayout:
         """The blocks, on the device of the network."""
-        return BlockLayout(self.block_of_patch, self.centres, self.views, self.averaging)  # type: ignore[arg-type]
+        return BlockLayout(self.block_of_patch, self.centres, self.views, self.averaging)
 
     def _remember(self, projection: nn.Linear, sinks: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         keys, values = projection(torch.cat([sinks, tokens], dim=1)).chunk(2, dim=-1)

@@ -12,6 +12,7 @@ Shapes: B batch (views folded in), P patches of one frame, C feature channels, D
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, log2
 from typing import Literal
 
@@ -85,10 +86,10 @@ def passes(T: int, mode: Mode = "scales", skip_repeated: bool = True) -> tuple[t
         return tuple((index,) for index in range(1, T + 1))
     sets = [(T,), *index_sets(T)]
     if mode == "new_only":
-        seen = [set(sets[0]), *({*new} - {*old} for old, new in zip(sets, sets[1:], strict=False))]
+        seen = [set(sets[0]), *({*new} - {*old} for old, new in pairwise(sets))]
         return tuple(tuple(sorted(new)) for new in seen if new)
     if skip_repeated:
-        sets = [sets[0], *(new for old, new in zip(sets, sets[1:], strict=False) if new != old)]
+        sets = [sets[0], *(new for old, new in pairwise(sets) if new != old)]
     return tuple(sets)
 
 
@@ -110,6 +111,10 @@ class TemporalScaleLayer(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(width)
         self.feed_forward = FeedForward(width, ratio)
 
+    def remember(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of memory tokens (B, M, D)."""
+        return self.attention.remember(memory)
+
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """One layer, (B, Q, D) to (B, Q, D)."""
         queries = queries + self.attention.attend(self.attention_norm(queries), keys, values)
@@ -118,6 +123,8 @@ class TemporalScaleLayer(nn.Module):
 
 class TemporalScaleTransformer(nn.Module):
     """Predicts the patch features of T future frames in about log2 T passes with shared weights."""
+
+    positions: Tensor
 
     def __init__(
         self,
@@ -158,7 +165,7 @@ class TemporalScaleTransformer(nn.Module):
         self.view = embedding(views, width)
         self.query = embedding(width)
         self.memory_norm = nn.LayerNorm(width)
-        self.layers = nn.ModuleList([TemporalScaleLayer(width, heads, ratio) for _ in range(layers)])
+        self.layers = nn.ModuleList(TemporalScaleLayer(width, heads, ratio) for _ in range(layers))
         self.out_norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, channels)
         nn.init.zeros_(self.out.weight)  # untrained, every future frame is a copy of the current one
@@ -184,7 +191,7 @@ class TemporalScaleTransformer(nn.Module):
         for number, indices in enumerate(self.schedule, start=1):
             tags = self.time[list(indices)] + self.level[number]
             features = self._generate(current, here + place, tags, memory)
-            levels.append(Level(indices, features.unflatten(0, (batch, views))))
+            levels.append(Level(indices, features.reshape(batch, views, *features.shape[1:])))
             if number < len(self.schedule):  # nothing reads the last level
                 known = features.detach() if self.detach_levels else features
                 tokens = self.embed(known) + place[:, None] + tags[:, None]
@@ -198,15 +205,18 @@ class TemporalScaleTransformer(nn.Module):
     def _generate(self, current: Tensor, here: Tensor, tags: Tensor, memory: list[tuple[Tensor, Tensor]]) -> Tensor:
         """One pass: (B V, P, C) current features and (len(indices), D) tags to (B V, len(indices), P, C)."""
         queries = (self.query + here[:, None] + tags[:, None]).flatten(1, 2)
-        for layer, (keys, values) in zip(self.layers, memory, strict=True):
+        for layer, (keys, values) in zip(self._layers(), memory, strict=True):
             queries = layer(queries, keys, values)
-        change = self.out(self.out_norm(queries)).unflatten(1, (len(tags), -1))
+        change = self.out(self.out_norm(queries)).reshape(len(current), len(tags), *current.shape[1:])
         return current[:, None] + change
+
+    def _layers(self) -> list[TemporalScaleLayer]:
+        return [layer for layer in self.layers if isinstance(layer, TemporalScaleLayer)]
 
     def _remember(self, tokens: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Keys and values of memory tokens for every layer; they never change, so each is computed once."""
         normed = self.memory_norm(tokens)
-        return [layer.attention.remember(normed) for layer in self.layers]
+        return [layer.attention.remember(normed) for layer in self._layers()]
 
 
 def _append(memory: list[tuple[Tensor, Tensor]], new: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:

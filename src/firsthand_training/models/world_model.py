@@ -41,6 +41,7 @@ class WorldModelSettings:
     state_layers: int = 2
     dynamics_width: int = 96
     dynamics_layers: int = 2
+    dynamics_heads: int = 2
     dynamics_ratio: int = 2
     """Feed-forward width of the temporal-scale Transformer over its width."""
     scales: Mode = "scales"
@@ -73,10 +74,10 @@ class WorldModelSettings:
             raise ValueError(f"the horizon must be a multiple of the stride, got {self.horizon} and {self.stride}")
         if self.rows % self.pool or self.columns % self.pool:
             raise ValueError(f"a grid of {self.rows} x {self.columns} patches cannot be pooled by {self.pool}")
-        for name in ("width", "dynamics_width", "latent_width"):
-            width = getattr(self, name)
-            if width % self.heads or width % 4:
-                raise ValueError(f"{name} must be a multiple of 4 and of the {self.heads} heads, got {width}")
+        for name, heads in (("width", "heads"), ("dynamics_width", "dynamics_heads"), ("latent_width", "heads")):
+            width, count = getattr(self, name), getattr(self, heads)
+            if width % count or width % 4:
+                raise ValueError(f"{name} must be a multiple of 4 and of {heads} = {count}, got {width}")
         for name in ("dropout", "state_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"expected {name} in [0, 1), got {getattr(self, name)}")
@@ -110,6 +111,9 @@ class WorldModelOutput:
 class WorldModelPolicy(nn.Module):
     """State encoder, temporal-scale Transformer and sparse attention Transformer."""
 
+    residual_scale: Tensor
+    residual_offset: Tensor
+
     def __init__(self, settings: WorldModelSettings) -> None:
         super().__init__()
         self.settings = settings
@@ -129,7 +133,7 @@ class WorldModelPolicy(nn.Module):
             views=settings.views,
             latent_width=settings.latent_width,
             width=settings.dynamics_width,
-            heads=settings.heads,
+            heads=settings.dynamics_heads,
             layers=settings.dynamics_layers,
             ratio=settings.dynamics_ratio,
             detach_levels=settings.detach_levels,
@@ -187,7 +191,7 @@ class WorldModelPolicy(nn.Module):
     def final(self, levels: tuple[Level, ...]) -> Tensor:
         """The last word on each future frame, (B, T, V, gh', gw', C)."""
         answer = self.dynamics.answer(levels).transpose(1, 2)
-        return answer.unflatten(3, self.settings.pooled_grid)
+        return answer.reshape(*answer.shape[:3], *self.settings.pooled_grid, -1)
 
     def act(
         self, features: Tensor, state: Tensor, latent: Tensor, future: Tensor
