@@ -114,11 +114,17 @@ class _Film:
         self.size = (stream.codec_context.width, stream.codec_context.height)
         self._start()
 
+    def _start(self) -> None:
+        self._frames: Iterator[av.VideoFrame] = self._container.decode(video=0)
+        self._shown: av.VideoFrame | None = None
+        self._next: av.VideoFrame | None = self._decode()
+        self._first_time = float(self._next.time or 0.0) if self._next is not None else 0.0
+
     def at(self, seconds: float) -> Picture | None:
         """The picture shown `seconds` after the beginning, RGB; times must not go back. None after the end."""
         while self._next is not None and self._time(self._next) <= seconds + HALF_TICK:
             self._shown, self._next = self._next, self._decode()
-        if self._shown is None or (self._next is None and seconds > self._end() - HALF_TICK):
+        if self._shown is None or (self._next is None and seconds > self._end(self._shown) - HALF_TICK):
             return None
         return self._shown.to_ndarray(format="rgb24")
 
@@ -130,12 +136,6 @@ class _Film:
     def close(self) -> None:
         self._container.close()
 
-    def _start(self) -> None:
-        self._frames: Iterator[av.VideoFrame] = self._container.decode(video=0)
-        self._shown: av.VideoFrame | None = None
-        self._next = self._decode()
-        self._first_time = float(self._next.time or 0.0) if self._next is not None else 0.0
-
     def _decode(self) -> "av.VideoFrame | None":
         try:
             return next(self._frames, None)
@@ -145,10 +145,10 @@ class _Film:
     def _time(self, frame: "av.VideoFrame") -> float:
         return float(frame.time or 0.0) - self._first_time
 
-    def _end(self) -> float:
+    def _end(self, last: "av.VideoFrame") -> float:
         """When the last picture has been shown as long as the others, [s]."""
         rate = self._container.streams.video[0].average_rate or 25
-        return self._time(self._shown) + 1 / float(rate)
+        return self._time(last) + 1 / float(rate)
 
 
 def _halves(picture: Picture) -> Picture:
