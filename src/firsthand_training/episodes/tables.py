@@ -51,7 +51,7 @@ def read_table(path: Path, **arguments: Any) -> pa.Table:
 
 def write_tasks(root: Path, tasks: Sequence[str]) -> None:
     """Write the tasks in the order of their `task_index`, as pandas would write a frame indexed by task."""
-    columns = [
+    columns: list[dict[str, Any]] = [
         {"name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64"},
         {"name": None, "field_name": PANDAS_INDEX, "pandas_type": "unicode", "numpy_type": "object"},
     ]
