@@ -33,6 +33,12 @@ def put_in_place(partial: Path, path: Path) -> None:
     _fsync(path.parent)
 
 
+def fsync_tree(root: Path) -> None:
+    """Put every file and folder below `root` on disk."""
+    for path in [*root.rglob("*"), root]:
+        _fsync(path)
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a small file at once."""
     with whole_file(path) as partial:

@@ -7,6 +7,7 @@ root/
   videos/observation.images.left/chunk-000/file-000.mp4
 """
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,18 +136,19 @@ def new_info(settings: EpisodeSettings) -> dict[str, Any]:
     }
 
 
-def modality() -> dict[str, Any]:
+def modality_text() -> str:
     """GR00T's meta/modality.json: which numbers of a vector are what.
 
     Rotations are the first two *columns* of the matrix; a reader that converts `rotation_6d` as two rows
     gets the transpose.
     """
-    return {
+    description = {
         "state": _parts(STATE),
         "action": _parts(ACTION),
         "video": {camera: {"original_key": key} for camera, key in zip(CAMERAS, IMAGE_KEYS, strict=True)},
         "annotation": {"human.task_description": {"original_key": "task_index"}},
     }
+    return json.dumps(description, indent=2)
 
 
 def _parts(key: str) -> dict[str, Any]:

@@ -24,9 +24,13 @@ ADVICE = "Copy it again, or drop the episode with `merge_datasets(..., keep=...)
 
 def write_frames(path: Path, columns: dict[str, NDArray[Any]]) -> None:
     """Write one row per frame; (N, D) columns become fixed-size lists."""
-    table = pa.table({name: _arrow_column(values) for name, values in columns.items()})
     with whole_file(path) as partial:
-        pq.write_table(table, partial)
+        pq.write_table(frame_table(columns), partial)
+
+
+def frame_table(columns: dict[str, NDArray[Any]]) -> pa.Table:
+    """Columns (N,) or (N, D) as a table of N rows."""
+    return pa.table({name: _arrow_column(values) for name, values in columns.items()})
 
 
 def read_frames(path: Path, episode_index: int) -> dict[str, NDArray[Any]]:
@@ -98,9 +102,9 @@ def read_records(path: Path) -> list[EpisodeRecord]:
         raise EpisodeError(f"{path} lacks the column {error}; LeRobotDataset v3.0 has it. {ADVICE}") from error
 
 
-def read_episode_stats(path: Path) -> list[dict[str, Stats]]:
-    """The statistics in the rows of one file of meta/episodes, per feature."""
-    return [_stats(row) for row in read_table(path).to_pylist()]
+def read_episode_stats(path: Path) -> dict[int, dict[str, Stats]]:
+    """The statistics in one file of meta/episodes: by episode, then by feature."""
+    return {row["episode_index"]: _stats(row) for row in read_table(path).to_pylist()}
 
 
 def read_schema(path: Path) -> pa.Schema:

@@ -149,7 +149,7 @@ class EpisodeWriter:
 
     def _open_dataset(self) -> None:
         if not (self.root / layout.INFO_PATH).exists():
-            write_text(self.root / layout.MODALITY_PATH, json.dumps(layout.modality(), indent=2))
+            write_text(self.root / layout.MODALITY_PATH, layout.modality_text())
             write_text(self.root / layout.INFO_PATH, json.dumps(self._info, indent=2))
             return
         _drop_unfinished(self.root)
@@ -289,7 +289,7 @@ def _merged(total: dict[str, Stats], episode: dict[str, Stats]) -> dict[str, Sta
 def _stored_stats(root: Path, records: list[EpisodeRecord]) -> dict[str, Stats]:
     """Statistics over all episodes, from their rows: stats.json may be one episode behind after a crash."""
     paths = sorted({record.meta_path(root) for record in records})
-    parts = [stats for path in paths for stats in read_episode_stats(path)]
+    parts = [stats for path in paths for stats in read_episode_stats(path).values()]
     if not parts:
         return {}
     return {key: merge_stats([part[key] for part in parts]) for key in parts[0]}
