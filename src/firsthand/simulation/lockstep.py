@@ -40,7 +40,7 @@ class LockStep:
     def __init__(self, body: Body, model: RobotModel, disturbance: Disturbance | None = None) -> None:
         self._body, self._model = body, model
         self._retargeting = Retargeting(model)
-        self._governor = Governor(JointLimits.of(model), TICK)
+        self._governor = Governor(JointLimits.from_model(model), TICK)
         self._disturbance = disturbance
         self.reset()
 
