@@ -1,7 +1,7 @@
 """Read a bag in time order, whoever wrote it: rosbag2 folders (MCAP or SQLite) and bare .mcap files."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -63,8 +63,7 @@ class Bag:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._close = ExitStack()
-        self._reader: Any = self._close.enter_context(_open(path))
+        self._reader: Any = _opened(path)
         self._typestore: Typestore | None = None
         dropped = _dropped(path)
         self.topics = {
@@ -74,13 +73,13 @@ class Bag:
 
     @property
     def start_ns(self) -> int:
-        """When the first message was recorded."""
-        return int(self._reader.start_time)
+        """When the first message was recorded; 0 if there is none."""
+        return int(self._reader.start_time) if self.message_count else 0
 
     @property
     def end_ns(self) -> int:
-        """When the last message was recorded."""
-        return max(int(self._reader.end_time) - 1, self.start_ns) if self.message_count else self.start_ns
+        """When the last message was recorded; 0 if there is none."""
+        return int(self._reader.end_time) - 1 if self.message_count else 0
 
     @property
     def message_count(self) -> int:
@@ -159,7 +158,7 @@ class Bag:
 
     def close(self) -> None:
         """Let go of the files."""
-        self._close.close()
+        self._reader.close()
 
     def __enter__(self) -> "Bag":
         return self
@@ -177,7 +176,7 @@ class Bag:
         return [connection for connection in self._reader.connections if not wanted or connection.topic in wanted]
 
 
-def _open(path: Path) -> Reader:
+def _opened(path: Path) -> Reader:
     if not path.exists():
         raise BagError(f"no bag at {path}")
     if path.is_dir() and not (path / METADATA).exists():
@@ -186,7 +185,9 @@ def _open(path: Path) -> Reader:
             raise BagError(f"{path} was cut off while recording: no {METADATA}; run `firsthand recover {path}`")
         raise BagError(f"{path} is no bag: neither {METADATA} nor an .mcap file in it")
     with _named(path):
-        return Reader(path)
+        reader = Reader(path)
+        reader.open()
+    return reader
 
 
 @contextmanager
@@ -198,7 +199,8 @@ def _named(path: Path) -> Iterator[None]:
         raise
     except Exception as error:  # rosbags lets struct, decompression and key errors through
         raise BagError(
-            f"{path} is damaged ({error or type(error).__name__}); try `firsthand recover {path}`"
+            f"{path} cannot be read: {error or type(error).__name__}; "
+            f"if it was cut off, `firsthand recover {path}` saves what is there"
         ) from error
 
 
