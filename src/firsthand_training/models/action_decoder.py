@@ -113,6 +113,13 @@ class ActionDecoder(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
+    @property
+    def layout(self) -> BlockLayout:
+        """The blocks of the scene, on the device of the network."""
+        first = self.layers[0]
+        assert isinstance(first, ActionLayer)
+        return first.cross_attention.layout
+
     def forward(self, scene: Tensor, latent: Tensor) -> tuple[Tensor, tuple[Selection, ...]]:
         """(B, M, D) scene tokens and (B, latent width) state to (B, H, outputs), and each layer's selection."""
         sink = self.embed_latent(latent)[:, None]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from firsthand.space.hand_state import SIZE, WRIST_POSITIONS, WRIST_ROTATIONS
 from firsthand_training.models.action_decoder import ActionDecoder, SceneTokens, scene_layout
 from firsthand_training.models.layers import grid_positions, pool_grid
-from firsthand_training.models.sparse_attention import Selection
+from firsthand_training.models.sparse_attention import BlockLayout, Selection
 from firsthand_training.models.state_encoder import StateEncoder
 from firsthand_training.models.temporal_scales import Level, Mode, TemporalScaleTransformer, passes
 
@@ -117,7 +117,7 @@ class WorldModelPolicy(nn.Module):
     def __init__(self, settings: WorldModelSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.layout = scene_layout(settings.grid, settings.pooled_grid, settings.views, settings.frames, settings.block)
+        layout = scene_layout(settings.grid, settings.pooled_grid, settings.views, settings.frames, settings.block)
         self.state_encoder = StateEncoder(
             width=settings.latent_width,
             heads=settings.heads,
@@ -154,7 +154,7 @@ class WorldModelPolicy(nn.Module):
             outputs=SIZE,
             horizon=settings.horizon,
             latent_width=settings.latent_width,
-            layout=self.layout,
+            layout=layout,
             selected=settings.selected,
             width=settings.width,
             heads=settings.heads,
@@ -164,6 +164,11 @@ class WorldModelPolicy(nn.Module):
         )
         self.register_buffer("residual_scale", residual_channels())
         self.register_buffer("residual_offset", torch.zeros(SIZE))
+
+    @property
+    def layout(self) -> BlockLayout:
+        """The blocks that `Selection.indices` count, on the device of the network."""
+        return self.action_decoder.layout
 
     def set_residual(self, scale: Tensor, offset: Tensor) -> None:
         """Tell how a normalised state reads as a normalised action: `action = scale * state + offset`, each (54,)."""

@@ -1,0 +1,110 @@
+"""How good a network is on episodes that it was not trained on, in millimetres and degrees.
+
+Small errors mean little by themselves, so every number stands beside the trivial answer: holding the current hand state
+for actions, copying the current features for the future.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from firsthand.space.hand_state import HandState
+from firsthand.space.rotations import angle_between
+from firsthand_training.models.layers import pool_grid
+from firsthand_training.models.world_model import WorldModelPolicy
+from firsthand_training.training.windows import Batch, Statistics, Windows
+
+Array = NDArray[np.floating]
+
+MOVING = 0.1  # share of the patches that change most
+
+
+def validate(model: WorldModelPolicy, windows: Windows, count: int = 256, size: int = 16) -> dict[str, float]:
+    """Errors over `count` windows spread evenly over the held-out episodes.
+
+    Returns:
+        `action/<group>` and `hold/<group>` for the groups wrist_mm, wrist_deg, fingertip_mm, head_deg (mean over the
+        chunk); `skill` = 1 - error / copy error of predicted features, `skill/moving` on the patches that change most,
+        and `skill/<frames ahead>`.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    parts = [_errors(model, batch.to(device), windows.statistics) for batch in _batches(windows, count, size)]
+    together = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    actions = {name: float(values.mean()) for name, values in together.items() if "/" in name}
+    return {**actions, **_skills(together["error"], together["copy"], model.settings.stride)}
+
+
+def action_errors(predicted: Array, target: Array) -> dict[str, Array]:
+    """Distance between two (..., 54) physical hand states.
+
+    Returns:
+        wrist_mm, wrist_deg (means over both wrists), fingertip_mm (over all ten, in their wrists), head_deg; (...).
+    """
+    a, b = HandState.from_vector(predicted), HandState.from_vector(target)
+    wrist = np.linalg.norm(a.wrist_positions - b.wrist_positions, axis=-1)
+    tips = np.linalg.norm(a.fingertips_in_wrist - b.fingertips_in_wrist, axis=-1)
+    return {
+        "wrist_mm": 1e3 * wrist.mean(axis=-1),
+        "wrist_deg": np.degrees(angle_between(a.wrist_rotations, b.wrist_rotations)).mean(axis=-1),
+        "fingertip_mm": 1e3 * tips.mean(axis=(-1, -2)),
+        "head_deg": np.degrees(angle_between(a.head_rotation, b.head_rotation)),
+    }
+
+
+def _batches(windows: Windows, count: int, size: int) -> Iterator[Batch]:
+    numbers = np.unique(np.linspace(0, len(windows) - 1, min(count, len(windows))).astype(int))
+    for first in range(0, len(numbers), size):
+        yield windows.batch(numbers[first : first + size].tolist())
+
+
+@torch.no_grad()
+def _errors(model: WorldModelPolicy, batch: Batch, statistics: Statistics) -> dict[str, Array]:
+    """Action errors of every step inside an episode (steps,), feature errors (B, T, V P); nan beyond the end."""
+    output = model(batch.features, batch.state)
+    inside = batch.action_mask.cpu().numpy()
+    target = statistics.action.denormalize(_array(batch.actions))
+    predicted = statistics.action.denormalize(_array(output.actions))
+    hold = np.broadcast_to(statistics.state.denormalize(_array(batch.state))[:, None], target.shape)
+    errors = {f"action/{name}": value[inside] for name, value in action_errors(predicted, target).items()}
+    errors |= {f"hold/{name}": value[inside] for name, value in action_errors(hold, target).items()}
+    current = pool_grid(batch.features, model.settings.pool).flatten(2, 3)
+    future = model.dynamics.answer(output.levels)
+    return errors | {
+        "error": _patch_errors(future, batch),
+        "copy": _patch_errors(current[:, :, None].expand_as(future), batch),
+    }
+
+
+def _patch_errors(predicted: Tensor, batch: Batch) -> Array:
+    """Mean absolute error of each patch, (B, T, V P); nan where the true frame lies beyond the episode."""
+    error = (predicted - batch.future).abs().mean(dim=-1).transpose(1, 2).flatten(2)
+    return _array(error.where(batch.future_mask[..., None], torch.nan))
+
+
+def _skills(error: Array, copy: Array, stride: int) -> dict[str, float]:
+    """Skill over all frames, on the moving patches of each frame, and by frames ahead."""
+    inside = ~np.isnan(copy[..., 0])
+    moving = np.argsort(-copy[inside], axis=-1)[:, : max(1, round(MOVING * copy.shape[-1]))]
+    skills = {
+        "skill": _skill(error[inside], copy[inside]),
+        "skill/moving": _skill(*(np.take_along_axis(each[inside], moving, axis=-1) for each in (error, copy))),
+    }
+    for frame in range(copy.shape[1]):
+        if inside[:, frame].any():
+            skills[f"skill/{stride * (frame + 1)}"] = _skill(
+                error[:, frame][inside[:, frame]], copy[:, frame][inside[:, frame]]
+            )
+    return skills
+
+
+def _skill(error: Array, copy: Array) -> float:
+    """1 is perfect, 0 is as good as copying, below is worse."""
+    return float(1 - error.sum() / max(copy.sum(), 1e-12))
+
+
+def _array(tensor: Tensor) -> Array:
+    return tensor.detach().float().cpu().numpy().astype(float)
