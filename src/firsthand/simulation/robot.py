@@ -91,12 +91,14 @@ def _reaches_table(link: str) -> bool:
 
 
 def _follow_mimics(spec: "mujoco.MjSpec") -> None:
+    for made_by_mujoco in list(spec.equalities):  # from the URDF, by its newer versions only
+        spec.delete(made_by_mujoco)
     for name, mimic in MIMIC.items():
         equality = spec.add_equality()
         equality.type = mujoco.mjtEq.mjEQ_JOINT
         equality.objtype = mujoco.mjtObj.mjOBJ_JOINT
         equality.name1, equality.name2 = name, mimic.joint
-        equality.data = [mimic.offset, mimic.multiplier, *np.zeros(9)]
+        equality.data[:2] = [mimic.offset, mimic.multiplier]
         equality.solref = [0.004, 1.0]
 
 

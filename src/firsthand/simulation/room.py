@@ -37,8 +37,9 @@ def _add_room(spec: "mujoco.MjSpec", surroundings: Surroundings) -> None:
     _plane(spec, "floor", (0.0, 0.0, 0.0), (2.6, 2.6), np.eye(3), floor)
     wall = _material(spec, "wall", surroundings.wall, (5.2, WALL_HEIGHT))
     half = (SIDE_DISTANCE, WALL_HEIGHT / 2)
-    facing_back = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    _plane(spec, "wall_front", (WALL_DISTANCE, 0.0, WALL_HEIGHT / 2), half, facing_back, wall)
+    for name, side in (("wall_front", 1.0), ("wall_back", -1.0)):
+        inwards = np.array([[0.0, 0.0, -side], [-side, 0.0, 0.0], [0.0, 1.0, 0.0]])
+        _plane(spec, name, (side * WALL_DISTANCE, 0.0, WALL_HEIGHT / 2), half, inwards, wall)
     for name, side in (("wall_left", 1.0), ("wall_right", -1.0)):
         inwards = np.array([[side, 0.0, 0.0], [0.0, 0.0, -side], [0.0, 1.0, 0.0]])
         _plane(spec, name, (0.0, side * SIDE_DISTANCE, WALL_HEIGHT / 2), half, inwards, wall)
