@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+pytestmark = pytest.mark.ros
+
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState  # noqa: E402
+
+from firsthand.errors import ImageError, LaunchError  # noqa: E402
+from firsthand.nodes.camera import Camera  # noqa: E402
+from firsthand.nodes.image_messages import read_camera_infos, read_compressed_image, read_image  # noqa: E402
+from firsthand.nodes.messages import ns_from_stamp  # noqa: E402
+from firsthand.nodes.qos import EVERY, PUBLISH  # noqa: E402
+from firsthand.nodes.scene_messages import SceneName, SceneState, write_scene_state  # noqa: E402
+
+
+class Viewer:
+    """Everything that a camera node publishes, by topic."""
+
+    def __init__(self, ros):
+        node = ros.node()
+        self.messages = {}
+        for side in ("left", "right"):
+            for name, kind in (("image/compressed", CompressedImage), ("image", Image), ("camera_info", CameraInfo)):
+                topic = f"{side}/color/rect/{name}"
+                self.messages[topic] = []
+                node.create_subscription(kind, topic, self.messages[topic].append, EVERY)
+
+    def of(self, name):
+        """Left and right messages of a kind."""
+        return [self.messages[f"{side}/color/rect/{name}"] for side in ("left", "right")]
+
+
+def test_a_film_comes_out_left_and_right_in_order_with_one_stamp_a_pair(ros, tmp_path, write_film):
+    films = [str(write_film(tmp_path / "left.mp4", 20)), str(write_film(tmp_path / "right.mp4", 120))]
+    viewer = Viewer(ros)
+    ros.make(Camera, source="video", videos=films, rate=25.0, loop=True, raw=True, field_of_view=90.0)
+    ros.spin_until(lambda: min(map(len, viewer.messages.values())) >= 12)
+    left, right = (messages[:12] for messages in viewer.of("image/compressed"))
+    assert [m.header.stamp for m in left] == [m.header.stamp for m in right]
+    assert np.all(np.diff([ns_from_stamp(m.header.stamp) for m in left]) > 0)
+    assert {m.header.frame_id for m in left} == {"left_eye_optical"}
+    grey = np.array([[read_compressed_image(m, size=(64, 36)).mean() for m in side] for side in (left, right)])
+    np.testing.assert_allclose(grey[1] - grey[0], 100, atol=4)
+    np.testing.assert_allclose(np.diff(grey[0]) % 40, 4, atol=2.5)  # ten pictures, four grey levels apart, then again
+    raw = {ns_from_stamp(m.header.stamp): read_image(m).mean() for m in viewer.of("image")[0]}
+    np.testing.assert_allclose(raw[ns_from_stamp(left[5].header.stamp)], grey[0, 5], atol=2)
+    infos = viewer.of("camera_info")
+    intrinsics = read_camera_infos(infos[0][0], infos[1][0])
+    assert (intrinsics.width, intrinsics.height) == (64, 36)
+    np.testing.assert_allclose([intrinsics.fx, intrinsics.baseline], [32.0, 0.063])
+
+
+def test_the_node_ends_with_its_film(ros, tmp_path, write_film):
+    film = str(write_film(tmp_path / "both.mp4", 20, frames=3, side_by_side=True))
+    camera = ros.make(Camera, source="video", videos=[film], rate=25.0)
+    ros.spin_until(camera.finished.is_set, what="the end of the film")
+    assert camera.failure is None
+
+
+def test_a_missing_film_names_itself(ros):
+    with pytest.raises(ImageError, match=r"cannot open the video .*nowhere\.mp4"):
+        ros.make(Camera, source="video", videos=["/nowhere.mp4"])
+
+
+def test_a_source_that_does_not_exist_names_those_that_do(ros):
+    with pytest.raises(LaunchError, match=r"'source' of camera is one of 'simulation', 'video'; got 'zed'"):
+        ros.make(Camera, source="zed")
+
+
+@pytest.fixture
+def scene():
+    pytest.importorskip("mujoco")
+    from firsthand.simulation.scene import build_scene
+
+    return build_scene("push", "id", 3)
+
+
+def test_a_scene_state_is_rendered_as_the_simulation_renders_it(ros, scene):
+    from firsthand.simulation.renderer import StereoRenderer
+
+    viewer = Viewer(ros)
+    camera = ros.make(Camera, source="simulation", width=320, height=180)
+    publisher = ros.node("body").create_publisher(JointState, "simulation/state", PUBLISH)
+    ros.spin_until(publisher.get_subscription_count)
+    bad = JointState(name=["elbow"], position=[0.0])
+    bad.header.frame_id = "push/id"
+    publisher.publish(bad)
+    ros.spin_until(lambda: camera._source._states.refused == 1, what="a refusal")
+    assert "task/variant/seed, got 'push/id'" in camera._source._states.last_error
+    state = SceneState(40_000_000, SceneName("push", "id", 3), scene.state())
+    publisher.publish(write_scene_state(state))
+    ros.spin_until(lambda: viewer.of("image/compressed")[1], timeout=60.0)
+    left, right = (messages[0] for messages in viewer.of("image/compressed"))
+    assert ns_from_stamp(left.header.stamp) == ns_from_stamp(right.header.stamp) == 40_000_000
+    renderer = StereoRenderer(scene, 320, 180)
+    expected = renderer.render().astype(float)
+    renderer.close()
+    seen = np.stack([read_compressed_image(left), read_compressed_image(right)])
+    assert np.abs(seen - expected).mean() < 4.0  # JPEG
+    assert np.abs(seen[0].astype(float) - expected[1]).mean() > 4.0  # and left is not right

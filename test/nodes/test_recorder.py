@@ -1,0 +1,150 @@
+"""The recorder writes what it hears, byte for byte, and finishes its bag however it is ended."""
+
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy")
+
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
+from sensor_msgs.msg import JointState  # noqa: E402
+from std_msgs.msg import String  # noqa: E402
+from std_srvs.srv import Trigger  # noqa: E402
+from trajectory_msgs.msg import MultiDOFJointTrajectory  # noqa: E402
+
+from firsthand.bags.read import open_bag  # noqa: E402
+from firsthand.errors import BagError, LaunchError  # noqa: E402
+from firsthand.nodes.messages import read_chunk, write_chunk, write_clock, write_joint_state  # noqa: E402
+from firsthand.nodes.qos import CLOCK, LATCHED, PUBLISH  # noqa: E402
+from firsthand.nodes.recorder import Reception, Recorder, _count  # noqa: E402
+from firsthand.space.hand_state import orthonormalize  # noqa: E402
+
+pytestmark = pytest.mark.ros
+NAMES = ["a", "b"]
+
+
+def joint_state(i):
+    return write_joint_state(NAMES, np.array([i, -i]), stamp_ns=1_000_000 * i)
+
+
+def connected(ros, publisher):
+    ros.spin_until(lambda: publisher.get_subscription_count() == 1, what="the recorder")
+
+
+def written(recorder):
+    return sum(recorder._writer.summary().written.values())
+
+
+def test_records_and_finishes_on_stop(ros, tmp_path):
+    recorder = ros.make(Recorder, bag=str(tmp_path / "bag"), topics=["joint_states", "action_chunk"])
+    node = ros.node()
+    joints = node.create_publisher(JointState, "joint_states", PUBLISH)
+    chunks = node.create_publisher(MultiDOFJointTrajectory, "action_chunk", PUBLISH)
+    connected(ros, joints)
+    connected(ros, chunks)
+    actions = orthonormalize(np.random.default_rng(0).normal(size=(28, 54)))
+    for i in range(20):
+        joints.publish(joint_state(i))
+    chunks.publish(write_chunk(actions, stamp_ns=5_000_000_000, rate=25.0))
+    ros.spin_until(lambda: written(recorder) == 21)
+    response = ros.call(node.create_client(Trigger, "recorder/stop"), Trigger.Request())
+    assert response.success
+    assert "21 messages" in response.message
+    with open_bag(tmp_path / "bag") as bag:
+        positions = [one.message.position[0] for one in bag.messages(["/joint_states"])]
+        raw = next(iter(bag.raw_messages(["/action_chunk"])))
+        assert bag.header_stamp_ns(raw) == 5_000_000_000
+    assert positions == list(range(20))
+    np.testing.assert_allclose(read_chunk(raw.data).actions, actions, atol=1e-12)
+
+
+def test_starts_again_into_a_new_folder(ros, tmp_path):
+    recorder = ros.make(Recorder, bag=str(tmp_path / "bag"), topics=["joint_states"], autostart=False)
+    node = ros.node()
+    start, stop = (node.create_client(Trigger, f"recorder/{word}") for word in ("start", "stop"))
+    assert not ros.call(stop, Trigger.Request()).success
+    assert ros.call(start, Trigger.Request()).message == str(tmp_path / "bag")
+    assert "already recording" in ros.call(start, Trigger.Request()).message
+    ros.call(stop, Trigger.Request())
+    assert ros.call(start, Trigger.Request()).message == str(tmp_path / "bag_2")
+    assert recorder._writer is not None
+
+
+def test_hears_what_was_latched_before_it_came(ros, tmp_path):
+    publisher = ros.node().create_publisher(String, "gate_state", LATCHED)
+    publisher.publish(String(data="holding"))
+    recorder = ros.make(Recorder, bag=str(tmp_path / "bag"), topics=["gate_state"])
+    ros.spin_until(lambda: written(recorder) == 1)
+
+
+def test_simulated_time_is_the_time_line(ros, tmp_path):
+    recorder = ros.make(Recorder, bag=str(tmp_path / "bag"), topics=["joint_states"], use_sim_time=True)
+    node = ros.node()
+    joints = node.create_publisher(JointState, "joint_states", PUBLISH)
+    clock = node.create_publisher(Clock, "/clock", CLOCK)
+    connected(ros, joints)
+    connected(ros, clock)
+    joints.publish(joint_state(1))  # before time has begun
+    ros.spin_until(lambda: recorder._early == 1)
+    clock.publish(write_clock(7_000_000_000))
+    ros.spin_until(lambda: recorder.get_clock().now().nanoseconds == 7_000_000_000)
+    joints.publish(joint_state(2))
+    ros.spin_until(lambda: written(recorder) == 1)
+    recorder.stop_recording()
+    with open_bag(tmp_path / "bag") as bag:
+        assert bag.start_ns == 7_000_000_000
+
+
+def test_health_is_reported(ros, tmp_path):
+    ros.make(Recorder, bag=str(tmp_path / "bag"), topics=["joint_states"])
+    heard = []
+    ros.node().create_subscription(DiagnosticArray, "/diagnostics", heard.append, 10)
+    ros.spin_until(lambda: heard)
+    status = heard[0].status[0]
+    assert status.name == "recorder: recording"
+    assert {"messages", "dropped by the queue", "lost on the way"} <= {value.key for value in status.values}
+
+
+def test_gaps_in_the_senders_numbers_are_losses():
+    reception = Reception()
+    for number in (3, 4, 7, 1, 2):
+        _count(reception, number)
+    assert (reception.received, reception.lost) == (5, 2)
+
+
+def test_an_existing_folder_is_not_overwritten(ros, tmp_path):
+    with pytest.raises(BagError, match="exists already"):
+        ros.make(Recorder, bag=str(tmp_path), topics=["joint_states"])
+
+
+def test_a_foreign_topic_needs_its_type(ros, tmp_path):
+    with pytest.raises(LaunchError, match="write it with its type"):
+        ros.make(Recorder, bag=str(tmp_path / "bag"), topics=["imu"])
+    with pytest.raises(LaunchError, match="no message type"):
+        ros.make(Recorder, bag=str(tmp_path / "bag2"), topics=["/x nowhere_msgs/msg/Nothing"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_the_bag(ros, tmp_path, number):
+    command = [sys.executable, "-m", "firsthand.nodes.recorder", "--ros-args"]
+    command += ["-p", f"bag:={tmp_path / 'bag'}", "-p", "topics:=[joint_states]"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        publisher = ros.node().create_publisher(JointState, "joint_states", PUBLISH)
+        ros.spin_until(lambda: publisher.get_subscription_count() == 1, timeout=30.0)
+        for i in range(50):
+            publisher.publish(joint_state(i))
+        assert publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=10))
+        process.send_signal(number)
+        process.send_signal(signal.SIGINT)  # an impatient second one
+        assert process.wait(timeout=30) == 0, process.stderr.read()
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+    with open_bag(tmp_path / "bag") as bag:
+        assert bag.message_count >= 1  # readable, index and metadata included
