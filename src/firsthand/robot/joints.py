@@ -1,8 +1,8 @@
 """Names and order of the joints that move: 14 of the arms, 12 of the hands; and the finger links that follow them.
 
-A joint vector holds, in this order, the left arm (7), the right arm (7), the left hand (6) and the right hand (6), a hand
-being thumb yaw, thumb pitch, index, middle, ring, little. The order is the same for both kinds of Inspire hand; the names
-of the hand joints differ, and where a name is needed without a model it is the DFX hand's.
+A joint vector holds, in this order, the left arm (7), the right arm (7), the left hand (6) and the right hand (6),
+a hand being thumb yaw, thumb pitch, index, middle, ring, little. The order is the same for both kinds of Inspire hand;
+the names of the hand joints differ, and where a name is needed without a model it is the DFX hand's.
 """
 
 from dataclasses import dataclass

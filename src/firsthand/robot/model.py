@@ -1,7 +1,7 @@
 """Forward kinematics of the H1-2: from 26 joint angles to link poses and to the 54 numbers.
 
-Pinocchio knows every joint of the description; callers only know the 26 with a motor (`joints.py`). What follows a motor
-is resolved here, once, into one matrix; what neither moves nor follows (a waist or legs built as revolute) stays at zero.
+Pinocchio knows every joint of the description; callers only know the 26 with a motor (`joints.py`). What follows a
+motor is resolved here, once, into one matrix; what does neither (a waist or legs built as revolute) stays at zero.
 """
 
 import xml.etree.ElementTree as ElementTree
