@@ -13,6 +13,7 @@ from rclpy.node import Node
 from firsthand.errors import FirsthandError
 from firsthand.nodes.diagnostics import OK, STALE, WARN, Status
 from firsthand.nodes.messages import SECOND
+from firsthand.nodes.process import TickStatistics
 
 T = TypeVar("T")
 
@@ -173,3 +174,21 @@ class Latencies:
             return {}
         percentiles = np.percentile(tuple(self._seconds), [50, 95, 99]) * 1e3
         return {f"{name} p{p} [ms]": float(value) for p, value in zip((50, 95, 99), percentiles, strict=True)}
+
+
+def thread_status(statistics: TickStatistics) -> Status:
+    """How well a control thread keeps its times, for diagnostics."""
+    s = statistics
+    values = {
+        "ticks": s.ticks,
+        "missed": s.missed,
+        "late p50 [ms]": s.lateness_p50 * 1e3,
+        "late p99 [ms]": s.lateness_p99 * 1e3,
+        "late max [ms]": s.lateness_max * 1e3,
+        "work p50 [ms]": s.work_p50 * 1e3,
+        "work p99 [ms]": s.work_p99 * 1e3,
+        "realtime priority": s.realtime,
+    }
+    return Status(
+        OK, f"p99 {s.lateness_p99 * 1e3:.2f} ms late, {s.missed} of {s.ticks + s.missed} ticks missed", values
+    )

@@ -1,0 +1,231 @@
+"""body: owns the motors, or what stands in for them, and the last safety gate.
+
+in        joint_command      JointState, what is wanted, at 250 Hz
+out       joint_states       what was measured
+          motor_command      what the motors got: the output of the gate
+          gate_state         String, latched: what the gate does, at every change
+          /clock             where the body makes the time, as in simulation
+          simulation/state   every joint of the scene, at the cameras' rate
+          simulation/status  success and progress of the trial
+services  engage, estop      SetBool; the e-stop is latched until it is called with false
+          reset              Trigger: begin the next seed's trial
+"""
+
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from std_srvs.srv import SetBool, Trigger
+
+from firsthand.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Status
+from firsthand.nodes.intake import Intake, thread_status
+from firsthand.nodes.messages import SECOND, read_joint_state, write_clock, write_joint_state
+from firsthand.nodes.parameters import read_parameters, setting
+from firsthand.nodes.process import RatedThread, RunnableNode, run
+from firsthand.nodes.qos import CLOCK, LATCHED, LATEST, PUBLISH
+from firsthand.robot.bodies.interface import Body, BodyState, MotorCommand
+from firsthand.robot.bodies.mock import MockBody
+from firsthand.robot.joints import JOINTS
+from firsthand.robot.limits import JointLimits
+from firsthand.robot.model import RobotModel
+from firsthand.robot.safety_gate import (
+    FOLLOWING,
+    MOVING,
+    Answer,
+    Command,
+    GateOutput,
+    GateState,
+    SafetyGate,
+    SafetyGateSettings,
+)
+
+TICK = 0.004  # [s]
+SWITCH_INTERVAL = 0.0005  # [s]; at Python's own 5 ms a busy executor would hold the control thread up for a whole tick
+LEVELS = {GateState.HOLDING: WARN, GateState.DAMPING: WARN, GateState.STOPPED: ERROR}
+
+
+@dataclass(frozen=True)
+class BodyNodeSettings:
+    """Parameters of the body node."""
+
+    body: str = setting("simulated", "What moves: simulated (MuJoCo) or mock.", choices=("simulated", "mock"))
+    task: str = setting("push", "Task of the simulation.")
+    variant: str = setting("id", "Variant of the task: id (as trained) or ood.", choices=("id", "ood"))
+    seed: int = setting(0, "What chance draws the trial from.", minimum=0, maximum=2**31 - 1)
+    real_time_factor: float = setting(1.0, "Simulated seconds in a real one.", minimum=0.02, maximum=20.0)
+    publish_clock: bool = setting(True, "Make the time on /clock; false on the system's time (never on a robot).")
+    joint_states_rate: float = setting(250.0, "Measured joints a second, [Hz].", minimum=1.0, maximum=250.0)
+    scene_rate: float = setting(25.0, "Scene states a second, [Hz]: the cameras' rate.", minimum=1.0, maximum=250.0)
+    engage_on_start: bool = setting(False, "Engage by itself when the first command comes.")
+    engage_time: float = setting(2.0, "From the measured pose to the command, [s].", minimum=0.1, maximum=30.0)
+    command_timeout: float = setting(0.1, "Commands older than this are not followed, [s].", minimum=0.01, maximum=1.0)
+    hold_time: float = setting(2.0, "How long to hold before damping, [s].", minimum=0.0, maximum=60.0)
+    damping_time: float = setting(0.5, "How long stiffness takes to fall to zero, [s].", minimum=0.05, maximum=5.0)
+
+
+class BodyNode(RunnableNode):
+    """Steps gate and body 250 times a second on a thread of its own."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__("body", **options)
+        self._settings = s = read_parameters(self, BodyNodeSettings)
+        self._limits = JointLimits.from_model(RobotModel.load())
+        self._body = _make_body(s)
+        self._lock = threading.Lock()  # between the control thread and the services
+        self._gate = self._new_gate()
+        self._command: Command | None = None
+        self._engage_when_commanded = s.engage_on_start
+        self._gate_state: GateState | None = None
+        self._commands = Intake(self, "joint_command")
+        self._joints_ns, self._joints_period_ns = 0, round(SECOND / s.joint_states_rate - TICK * SECOND / 2)
+        self._begin_trial(self._body.reset(s.seed), start_ns=0)
+        self._publish_on_topics()
+        self._listen()
+        self._control = RatedThread(TICK / s.real_time_factor, self._tick, on_error=self.fail)
+        self._control.start()
+
+    def shutdown(self) -> None:
+        """Let the stiffness fall while the control thread still runs, then give the body back."""
+        with self._lock:
+            self._engage_when_commanded = False
+            self._gate.disengage()
+        deadline = time.monotonic() + 2 * self._settings.damping_time / self._settings.real_time_factor + 0.1
+        while self.failure is None and self._gate.status.state in MOVING and time.monotonic() < deadline:
+            time.sleep(TICK)
+        self._control.stop()
+        self._body.close()
+
+    # The control thread
+
+    def _tick(self) -> None:
+        with self._lock:
+            now_ns = self._now_ns()
+            if self._engage_when_commanded and self._command is not None:
+                self._engage_when_commanded = False
+                self._gate.engage()
+            output = self._gate.step(now_ns, self._command, self._state.positions)
+            self._state = self._body.step(MotorCommand(output.positions, output.stiffness))
+            self._publish(output, now_ns)
+
+    def _now_ns(self) -> int:
+        if self._settings.publish_clock:
+            return self._start_ns + self._state.stamp_ns
+        return self.get_clock().now().nanoseconds
+
+    def _publish(self, output: GateOutput, commanded_ns: int) -> None:
+        now_ns = self._now_ns()
+        if self._settings.publish_clock:
+            self._clock_output.publish(write_clock(now_ns))
+        if now_ns - self._joints_ns >= self._joints_period_ns:
+            self._joints_ns = now_ns
+            self._joints.publish(write_joint_state(JOINTS, self._state.positions, now_ns, self._state.velocities))
+        self._motors.publish(write_joint_state(JOINTS, output.positions, commanded_ns))
+        if output.state is not self._gate_state:
+            self._gate_state = output.state
+            self._gate_states.publish(String(data=output.state.value))
+        if self._simulation is not None:
+            self._simulation.publish(now_ns, self._state.stamp_ns)
+
+    # Topics and services
+
+    def _publish_on_topics(self) -> None:
+        self._joints = self.create_publisher(JointState, "joint_states", PUBLISH)
+        self._motors = self.create_publisher(JointState, "motor_command", PUBLISH)
+        self._gate_states = self.create_publisher(String, "gate_state", LATCHED)
+        if self._settings.publish_clock:
+            self._clock_output = self.create_publisher(Clock, "/clock", CLOCK)
+        diagnostics = Diagnostics(self, hardware_id=self._settings.body)
+        diagnostics.add("gate", self._gate_status)
+        diagnostics.add("joint_command", self._commands.status)
+        diagnostics.add("control thread", lambda: thread_status(self._control.statistics()))
+        self._simulation = None
+        if self._settings.body == "simulated":
+            from firsthand.nodes.simulation_topics import SimulationTopics  # needs the [sim] extra
+
+            self._simulation = SimulationTopics(self, self._body, self._settings.scene_rate)
+            diagnostics.add("simulation", self._simulation.status)
+
+    def _listen(self) -> None:
+        self.create_subscription(JointState, "joint_command", self._on_command, LATEST)
+        self.create_service(SetBool, "engage", self._on_engage)
+        self.create_service(SetBool, "estop", self._on_estop)
+        self.create_service(Trigger, "reset", self._on_reset)
+
+    def _on_command(self, message: JointState) -> None:
+        with self._commands.reading():
+            reading = read_joint_state(message, JOINTS)
+            self._command = Command(reading.stamp_ns, reading.positions)
+
+    def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        with self._lock:
+            return _respond(response, self._gate.engage() if request.data else self._gate.disengage())
+
+    def _on_estop(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        with self._lock:
+            return _respond(response, self._gate.stop("estop was called") if request.data else self._gate.clear_stop())
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Begin the next trial; the robot is put back, so whoever drove it engages again (as soon as commands come)."""
+        with self._lock:
+            before = self._gate.status.state
+            self._gate, self._command = self._new_gate(), None
+            if before is GateState.STOPPED:
+                self._gate.stop("estop was called before the reset")
+            self._engage_when_commanded |= before in (*FOLLOWING, GateState.HOLDING)
+            self._seed += 1
+            self._begin_trial(self._body.reset(self._seed), start_ns=self._now_ns())
+        return _respond(response, Answer(True, f"trial of seed {self._seed}"))
+
+    # Helpers
+
+    def _new_gate(self) -> SafetyGate:
+        s = self._settings
+        times = SafetyGateSettings(
+            tick=TICK,
+            command_timeout=s.command_timeout,
+            engage_time=s.engage_time,
+            hold_time=s.hold_time,
+            damping_time=s.damping_time,
+        )
+        return SafetyGate(self._limits, times)
+
+    def _begin_trial(self, state: BodyState, start_ns: int) -> None:
+        """Take the body's first state; its time counts from 0, ours goes on."""
+        self._start_ns, self._state = start_ns, state
+
+    def _gate_status(self) -> Status:
+        status = self._gate.status
+        age = status.command_age_ns
+        values = {
+            "state": status.state.value,
+            "reason": status.reason,
+            "command age [ms]": "none yet" if age is None else age / 1e6,
+            "accepted": status.accepted,
+            "clipped": status.clipped,
+            "large jumps": status.large_jumps,
+            **{f"rejected: {reason}": count for reason, count in status.rejected.items()},
+        }
+        return Status(LEVELS.get(status.state, OK), f"{status.state.value}: {status.reason}", values)
+
+
+def _make_body(settings: BodyNodeSettings) -> Body:
+    if settings.body == "mock":
+        return MockBody(RobotModel.load())
+    from firsthand.simulation.simulated_body import SimulatedBody  # needs the [sim] extra
+
+    return SimulatedBody(settings.task, settings.variant, settings.seed)
+
+
+def _respond(response: SetBool.Response, answer: Answer) -> SetBool.Response:
+    response.success, response.message = answer.success, answer.message
+    return response
+
+
+def main() -> int:
+    """Run the node."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    return run(BodyNode)

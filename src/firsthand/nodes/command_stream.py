@@ -1,0 +1,202 @@
+"""From targets of 54 numbers to joint commands, 4 ms by 4 ms: what the kinematics node runs, without ROS.
+
+There are two sources of targets, of which one is in force:
+
+    policy   chunks, joined to one continuous motion by the timeline
+    teleop   the last target that a person set, while it is fresh
+
+A tick is target -> retargeting -> governor. Where there is no target, or the measured joints are old, there is no
+command either: the safety gate of the body then holds. Whenever commands begin again, they begin at the measured joints.
+"""
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firsthand.errors import ShapeError
+from firsthand.nodes.messages import SECOND, Chunk, JointReading, StampedHandState, due_times_ns
+from firsthand.policy.hand_over import ChunkTimeline
+from firsthand.robot.limits import Governor, JointLimits
+from firsthand.robot.model import RobotModel
+from firsthand.robot.retargeting import Retargeting, RetargetingResult
+
+Array = NDArray[np.floating]
+
+SOURCES = ("policy", "teleop")
+TICK_NS = 4_000_000
+TICK = TICK_NS / SECOND  # [s]
+LONGEST_GAP_NS = 25 * TICK_NS  # made up for tick by tick; after a longer one commands begin anew
+MOVING = ("engaging", "active", "holding")  # states of the safety gate in which the robot follows, or soon will again
+TIMING_TOLERANCE_NS = 1000
+SOLVES_PER_ACTION = 10  # a chunk's step of 40 ms, in ticks
+
+
+@dataclass(frozen=True)
+class StreamCommand:
+    """One joint command and how it came about."""
+
+    stamp_ns: int
+    positions: Array  # (26,), [rad]
+    observation_ns: int  # stamp of the observation, or of the teleop target, that it goes back to
+    retargeting: RetargetingResult
+
+
+@dataclass(frozen=True)
+class _Goal:
+    vector: Array  # (54,)
+    observation_ns: int
+
+
+class CommandStream:
+    """Everything between targets and joint commands; its methods may be called from different threads.
+
+    Args:
+        model: The robot.
+        fade: How long the step between two chunks fades, [s].
+        joints_timeout: Measured joints older than this stop the stream, [s].
+        target_timeout: A teleop target older than this stops the stream, [s].
+    """
+
+    def __init__(
+        self, model: RobotModel, fade: float = 0.12, joints_timeout: float = 0.1, target_timeout: float = 0.2
+    ) -> None:
+        self.idle = "nothing has come yet"  # why there is no command; empty while there is one
+        self._retargeting = Retargeting(model)
+        self._governor = Governor(JointLimits.from_model(model), TICK)
+        self._fade = fade
+        self._joints_timeout_ns, self._target_timeout_ns = int(joints_timeout * SECOND), int(target_timeout * SECOND)
+        self._source = SOURCES[0]
+        self._gate_moves = True
+        self._joints: JointReading | None = None
+        self._timeline = ChunkTimeline(rate=25.0, fade=fade)
+        self._teleop: StampedHandState | None = None
+        self._tick_ns: int | None = None  # of the last tick; None while idle
+        self._solution: Array = np.zeros(0)  # (26,), what the retargeting found last: its next start
+        self._lock = threading.Lock()
+
+    @property
+    def source(self) -> str:
+        """Whose targets are followed."""
+        return self._source
+
+    def set_source(self, source: str) -> None:
+        """Follow another source, from its next target on."""
+        if source not in SOURCES:
+            raise ValueError(f"expected a source of {', '.join(SOURCES)}, got {source!r}")
+        with self._lock:
+            self._source = source
+            self._forget_targets()
+
+    def set_gate_state(self, state: str) -> None:
+        """Hear what the safety gate does: while it lets nothing through, commands stay at the measured joints."""
+        with self._lock:
+            moves = state in MOVING
+            if self._gate_moves and not moves:
+                self._forget_targets()
+            self._gate_moves = moves
+
+    def set_joints(self, reading: JointReading) -> None:
+        """Take measured joints."""
+        with self._lock:
+            if self._joints is not None and reading.stamp_ns < self._joints.stamp_ns - SECOND:
+                self._forget_targets()  # time has begun again: a bag, or another simulation
+            self._joints = reading
+
+    def add_chunk(self, chunk: Chunk, now_ns: int) -> bool:
+        """Take a policy's chunk; False if it is not the policy's turn, or the chunk is over or older than the last.
+
+        Raises:
+            ShapeError: Its times are not (i + 1) / rate.
+        """
+        due = due_times_ns(len(chunk.actions), chunk.rate)
+        if chunk.times_ns[0] <= 0 or np.abs(due - chunk.times_ns).max() > TIMING_TOLERANCE_NS:
+            raise ShapeError(f"expected actions due at (i + 1) / rate after the stamp, got {chunk.times_ns[:3]} ns ...")
+        with self._lock:
+            if self._source != "policy":
+                return False
+            if abs(self._timeline.rate - chunk.rate) > 1e-3:
+                self._timeline = ChunkTimeline(chunk.rate, self._fade)
+            return self._timeline.add(chunk.stamp_ns, chunk.actions, now_ns)
+
+    def set_target(self, target: StampedHandState) -> bool:
+        """Take a person's target; False if it is not their turn."""
+        with self._lock:
+            if self._source == "teleop":
+                self._teleop = target
+            return self._source == "teleop"
+
+    def step(self, now_ns: int) -> StreamCommand | None:
+        """Make the command for now.
+
+        Returns:
+            The command; None while no tick is due, or for the reason in `idle`.
+        """
+        with self._lock:
+            goal = self._goal(now_ns)
+            self.idle = self._obstacle(goal, now_ns)
+            if self.idle or goal is None or self._joints is None:
+                self._tick_ns = None
+                return None
+            ticks = self._ticks_until(now_ns)
+            if ticks == 0:
+                return None
+            return self._advance(ticks, goal)
+
+    def _advance(self, ticks: int, goal: _Goal) -> StreamCommand:
+        for _ in range(ticks):
+            self._tick_ns = (self._tick_ns or 0) + TICK_NS
+            goal = self._goal(self._tick_ns) or goal
+            result = self._retargeting.solve(goal.vector, self._solution, TICK)
+            self._solution = result.q
+            positions = self._governor.step(result.q)
+        return StreamCommand(self._tick_ns or 0, positions, goal.observation_ns, result)
+
+    def _ticks_until(self, now_ns: int) -> int:
+        """How many ticks are due, rounded: a thread that wakes a little early is not a tick short."""
+        gap = None if self._tick_ns is None else now_ns - self._tick_ns
+        if gap is None or not -TICK_NS < gap < LONGEST_GAP_NS or not self._gate_moves:
+            self._start_at_measured_joints(now_ns)
+            return 1
+        return round(gap / TICK_NS)
+
+    def _start_at_measured_joints(self, now_ns: int) -> None:
+        assert self._joints is not None, "an obstacle otherwise"
+        self._solution = self._joints.positions
+        self._governor.reset(self._joints.positions)
+        self._tick_ns = now_ns - TICK_NS
+
+    def _goal(self, now_ns: int) -> _Goal | None:
+        """What the source in force wants now."""
+        if self._source == "policy":
+            target = self._timeline.target(now_ns)
+            return None if target is None else _Goal(target.vector, target.chunk_stamp_ns)
+        if self._teleop is None or now_ns - self._teleop.stamp_ns > self._target_timeout_ns:
+            return None
+        return _Goal(self._teleop.vector, self._teleop.stamp_ns)
+
+    def _obstacle(self, goal: _Goal | None, now_ns: int) -> str:
+        if self._joints is None:
+            return "no joint_states yet"
+        if (age := now_ns - self._joints.stamp_ns) > self._joints_timeout_ns:
+            return f"joint_states are {age / SECOND:.2f} s old"
+        if goal is None:
+            return "no chunk covers this time" if self._source == "policy" else "no fresh teleop target"
+        return ""
+
+    def _forget_targets(self) -> None:
+        self._timeline.clear()
+        self._teleop = None
+        self._tick_ns = None
+
+
+def solve_chunk(retargeting: Retargeting, chunk: Chunk, joints: Array) -> Array:
+    """The joints (H, 26) that reach a chunk's actions one after the other, beginning at `joints` (26,)."""
+    dt = 1 / (chunk.rate * SOLVES_PER_ACTION)
+    solutions = []
+    for action in chunk.actions:
+        for _ in range(SOLVES_PER_ACTION):
+            joints = retargeting.solve(action, joints, dt).q
+        solutions.append(joints)
+    return np.array(solutions)

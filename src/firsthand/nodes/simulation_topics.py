@@ -1,0 +1,58 @@
+"""What a simulated body shows of itself on the wire, beside its joints."""
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+
+from firsthand.nodes.diagnostics import OK, Status
+from firsthand.nodes.messages import SECOND
+from firsthand.nodes.qos import PUBLISH
+from firsthand.nodes.scene_messages import SceneName, SceneState, TrialState, write_scene_state, write_trial_state
+from firsthand.simulation.simulated_body import SimulatedBody
+
+STATUS_PERIOD_NS = SECOND // 5
+
+
+class SimulationTopics:
+    """Publishes the scene at the cameras' rate, and how the trial goes.
+
+    Args:
+        node: Publishes.
+        body: Is shown.
+        scene_rate: [Hz] of simulated time; instants are multiples of its period.
+    """
+
+    def __init__(self, node: Node, body: SimulatedBody, scene_rate: float) -> None:
+        self._body = body
+        self._scene_period_ns = round(SECOND / scene_rate)
+        self._scenes = node.create_publisher(JointState, "simulation/state", PUBLISH)
+        self._trials = node.create_publisher(DiagnosticArray, "simulation/status", PUBLISH)
+        self._last_ns = 0
+
+    def publish(self, stamp_ns: int, trial_ns: int) -> None:
+        """Publish what is due.
+
+        Args:
+            stamp_ns: Now.
+            trial_ns: Since the trial began.
+        """
+        if stamp_ns // self._scene_period_ns != self._last_ns // self._scene_period_ns:
+            self._scenes.publish(write_scene_state(SceneState(stamp_ns, self.scene, self._body.scene_state())))
+        if stamp_ns // STATUS_PERIOD_NS != self._last_ns // STATUS_PERIOD_NS:
+            self._trials.publish(write_trial_state(self._trial(trial_ns), self.scene, stamp_ns))
+        self._last_ns = stamp_ns
+
+    @property
+    def scene(self) -> SceneName:
+        """The scene that the body is in."""
+        scene = self._body.scene
+        return SceneName(scene.task.name, scene.variant, scene.seed)
+
+    def status(self) -> Status:
+        """For diagnostics."""
+        success, progress = self._body.success(), self._body.progress()
+        return Status(OK, f"{self.scene}: {progress:.0%}", {"success": success, "progress": progress})
+
+    def _trial(self, trial_ns: int) -> TrialState:
+        body = self._body
+        return TrialState(body.success(), body.progress(), body.timed_out(), trial_ns / SECOND)
