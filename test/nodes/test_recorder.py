@@ -138,7 +138,7 @@ def test_a_signal_finishes_the_bag(ros, tmp_path, number):
     node.create_subscription(DiagnosticArray, "/diagnostics", lambda message: counts.append(count_of(message)), 10)
     publisher = node.create_publisher(JointState, "joint_states", PUBLISH)
     try:
-        # A new process hears nothing until it has discovered the sender, which the sender cannot see: send until it has.
+        # A new process hears nothing until it has discovered the sender; the sender cannot see that, so it repeats.
         ros.spin_until(lambda: publisher.publish(joint_state(1)) or (counts and counts[-1] >= 50), timeout=30.0)
         process.send_signal(number)
         process.send_signal(signal.SIGINT)  # an impatient second one

@@ -17,7 +17,7 @@ from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
 
 from firsthand.bags.read import Bag, RawMessage, open_bag
-from firsthand.errors import BagError
+from firsthand.errors import BagError, FirsthandError
 from firsthand.nodes.diagnostics import OK, Diagnostics, Status
 from firsthand.nodes.messages import SECOND, write_clock
 from firsthand.nodes.parameters import read_parameters, setting
@@ -55,7 +55,11 @@ class Player(RunnableNode):
         if not self._settings.bag:
             raise BagError("no bag to play; give the parameter bag (firsthand launch replay bag:=recordings/NAME)")
         self._bag = open_bag(self._settings.bag)
-        self._outputs = self._make_publishers(self._bag)
+        try:
+            self._outputs = self._make_publishers(self._bag)
+        except FirsthandError:
+            self._bag.close()
+            raise
         self._clock = self.create_publisher(Clock, "/clock", CLOCK) if self._settings.clock_rate else None
         self._stop = threading.Event()
         self._played, self._late, self._next_clock = 0, 0.0, 0.0
