@@ -45,6 +45,21 @@ class OpenLoopReport:
     encoder_ms: dict[str, float]
     policy_ms: dict[str, float]
 
+    def __str__(self) -> str:
+        lines = [f"{self.windows} windows; errors averaged over the horizon"]
+        for name in ("policy", "hold_last", "dataset_mean"):
+            e = getattr(self, name).mean()
+            label = name.replace("_", " ")
+            lines.append(
+                f"  {label:13} wrist {e.wrist_mm:6.1f} mm {e.wrist_deg:6.2f} deg   fingertips {e.fingertip_mm:6.1f} mm"
+            )
+        skills = (np.mean(self.feature_skill), np.mean(self.feature_skill_moving))
+        lines.append(f"  feature skill over copying {skills[0]:.2f}, on the tenth that changed most {skills[1]:.2f}")
+        for name, values in (("encoder", self.encoder_ms), ("policy", self.policy_ms)):
+            shown = "   ".join(f"{key} {value:.0f}" for key, value in values.items())
+            lines.append(f"  {name} latency [ms]  {shown}")
+        return "\n".join(lines)
+
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers."""
         rows = {

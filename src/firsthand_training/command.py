@@ -1,0 +1,118 @@
+"""The command `firsthand-lab`: demonstrations, training, export and evaluation. `--help` comes from the dataclasses."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from firsthand.errors import FirsthandError
+from firsthand_training.demonstrations.scripted import DemonstrationSettings, record_demonstrations
+from firsthand_training.evaluation.closed_loop import ClosedLoopSettings, evaluate_closed_loop
+from firsthand_training.evaluation.figures import plot_horizon, plot_success
+from firsthand_training.evaluation.film import FilmSettings, make_film
+from firsthand_training.evaluation.recordings import compare_with_recording
+
+DESCRIPTION = """Offline work on two-handed skills: everything before and after the robot.
+
+examples:
+  firsthand-lab demos --output data/push                        a scripted expert demonstrates in simulation
+  firsthand-lab train --episodes data/push --output runs/push   features, then training; the same call resumes
+  firsthand-lab export --run runs/push --output my_push         to a checkpoint that the robot loads
+  firsthand-lab evaluate --task push --trials 50                success of the shipped policy, with its interval
+  firsthand-lab evaluate --policy my_push --variant ood         of another one, on unfamiliar objects and rooms
+  firsthand-lab evaluate --recording BAG                        what the policy would have said along a recording
+  firsthand-lab film --bag BAG --output film.mp4                a recording with the predictions drawn in"""
+
+
+@dataclass(frozen=True)
+class Demos:
+    """Record scripted demonstrations into a LeRobotDataset v3."""
+
+    settings: Annotated[DemonstrationSettings, tyro.conf.arg(name="")]
+
+    def run(self) -> None:
+        """Print the dataset's folder."""
+        print(record_demonstrations(self.settings))
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a policy: in closed loop over simulated trials, or in open loop along a recording."""
+
+    settings: Annotated[ClosedLoopSettings, tyro.conf.arg(name="")] = field(default_factory=ClosedLoopSettings)
+    recording: Path | None = None
+    """A bag or a dataset: compare with it in open loop instead of running trials."""
+    json: Path | None = None
+    """Write the numbers here."""
+    figure: Path | None = None
+    """Draw them here (.png or .svg)."""
+
+    def run(self) -> None:
+        """Print one line, and write what was asked for."""
+        numbers = self._open_loop(self.recording) if self.recording is not None else self._closed_loop()
+        if self.json is not None:
+            self.json.parent.mkdir(parents=True, exist_ok=True)
+            self.json.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+            print(self.json)
+
+    def _closed_loop(self) -> dict[str, Any]:
+        report = evaluate_closed_loop(self.settings)
+        label = f"{self.settings.policy or 'shipped policy'}, {self.settings.variant}"
+        print(f"{self.settings.task}: success of {label}: {report.outcome}")
+        if self.figure is not None:
+            first, last = self.settings.seed, self.settings.seed + self.settings.trials - 1
+            print(plot_success({label: report.outcome}, f"{self.settings.task}, seeds {first} to {last}", self.figure))
+        return report.to_json()
+
+    def _open_loop(self, recording: Path) -> dict[str, Any]:
+        report, rate = compare_with_recording(recording, self.settings.policy or self.settings.task)
+        print(report)
+        if self.figure is not None:
+            print(plot_horizon(report, rate, self.figure))
+        return report.to_json()
+
+
+@dataclass(frozen=True)
+class Film:
+    """Make a film of a bag: what the robot saw with the predicted trajectories drawn in."""
+
+    settings: Annotated[FilmSettings, tyro.conf.arg(name="")]
+
+    def run(self) -> None:
+        """Print the film's path."""
+        print(make_film(self.settings))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point: 0 if all went well, 1 if a command failed (its message says why), 2 if the call itself is wrong."""
+    try:
+        command = tyro.extras.subcommand_cli_from_dict(
+            _commands(), prog="firsthand-lab", description=DESCRIPTION, args=arguments
+        )
+        command.run()
+    except FirsthandError as error:
+        print(f"firsthand-lab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is kept, and the same call goes on from there", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _commands() -> dict[str, Any]:
+    """The commands that the installed extras allow: without torch, training is left out."""
+    commands: dict[str, Any] = {"demos": Demos, "evaluate": Evaluate, "film": Film}
+    if importlib.util.find_spec("torch") is not None:
+        from firsthand_training.training.command import Export, Train
+
+        commands |= {"train": Train, "export": Export}
+    return commands
+
+
+if __name__ == "__main__":
+    sys.exit(main())

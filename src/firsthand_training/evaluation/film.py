@@ -1,0 +1,182 @@
+"""A bag as a film: what the robot saw with the predicted trajectories drawn in, beside a visitor's view of it.
+
+The visitor's view is rendered again from the recorded state of the scene; bags without one show the robot's view alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from firsthand.bags.contents import HandTrajectory, hand_trajectory, picture, stamp_ns
+from firsthand.bags.read import Bag, open_bag
+from firsthand.errors import BagError
+from firsthand.robot.model import RobotModel
+from firsthand.simulation.renderer import ThirdPersonRenderer
+from firsthand.simulation.scene import Scene, build_scene
+from firsthand.space.frames import inverse
+from firsthand.vision.intrinsics import Intrinsics
+from firsthand_training.evaluation.overlay import Eye, draw_chunk
+
+Image = NDArray[np.uint8]
+
+IMAGE_TOPIC = "left/color/rect/image/compressed"
+INFO_TOPIC = "left/color/rect/camera_info"
+CHUNK_TOPIC = "action_chunk"
+SCENE_TOPIC = "simulation/state"
+BAR = 36  # [px], height of the caption
+STILLS = 6  # moments in the picture
+INK, PAPER = (30, 30, 30), (245, 245, 245)
+
+
+@dataclass(frozen=True)
+class FilmSettings:
+    """Which bag, and how it was made."""
+
+    bag: Path
+    output: Path  # the .mp4 to write
+    task: str = "push"
+    variant: str = "id"
+    seed: int | None = None  # of the recorded trial; without it there is no visitor's view
+    picture: Path | None = None  # a .png of six moments beside it
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One picture of the robot's left eye and what was known then."""
+
+    seconds: float  # since the first picture
+    image: Image  # (H, W, 3) RGB
+    chunk: HandTrajectory | None  # the newest one that had arrived
+    stamp_ns: int
+    scene_state: dict[str, float]  # empty if the bag has none
+
+
+def make_film(settings: FilmSettings) -> Path:
+    """Write the film, and the picture of six moments if asked for.
+
+    Returns:
+        `settings.output`.
+
+    Raises:
+        BagError: The bag is unreadable or has no pictures of the left eye.
+    """
+    with open_bag(settings.bag) as bag:
+        eye = _read_eye(bag)
+        scene = None if settings.seed is None else build_scene(settings.task, settings.variant, settings.seed)
+        visitor = None if scene is None else ThirdPersonRenderer(scene, eye.intrinsics.width, eye.intrinsics.height)
+        moments = tqdm(_moments(bag), desc="film", unit="frame", total=bag.topics[bag.find_topic(IMAGE_TOPIC)].count)
+        frames = (_compose(moment, eye, scene, visitor, settings) for moment in moments)
+        stills = _write_video(frames, settings.output, _frame_rate(bag), moments.total)
+    if settings.picture is not None:
+        _write_picture(stills, settings.picture)
+    return settings.output
+
+
+def _compose(
+    moment: Moment, eye: Eye, scene: Scene | None, visitor: ThirdPersonRenderer | None, settings: FilmSettings
+) -> Image:
+    view = moment.image
+    if moment.chunk is not None:
+        view = draw_chunk(view, eye, _rest(moment.chunk, moment.stamp_ns))
+    if scene is not None and visitor is not None and moment.scene_state:
+        scene.set_state(moment.scene_state)
+        view = np.concatenate([view, visitor.render()], axis=1)
+    return np.concatenate([view, _caption(view.shape[1], moment, settings)], axis=0)
+
+
+def _caption(width: int, moment: Moment, settings: FilmSettings) -> Image:
+    bar = np.full((BAR, width, 3), PAPER, np.uint8)
+    age = "" if moment.chunk is None else f"   chunk {(moment.stamp_ns - moment.chunk.stamp_ns) / 1e6:4.0f} ms old"
+    text = f"{settings.task} {settings.variant}   t = {moment.seconds:5.2f} s{age}"
+    cv2.putText(bar, text, (12, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.55, INK, 1, cv2.LINE_AA)
+    return bar
+
+
+def _moments(bag: Bag) -> Iterator[Moment]:
+    """The pictures in order, each with the newest chunk and scene state recorded before it."""
+    topics = [name for name in (IMAGE_TOPIC, CHUNK_TOPIC, SCENE_TOPIC) if _has(bag, name)]
+    image_topic, *_ = full_names = [bag.find_topic(name) for name in topics]
+    chunk: HandTrajectory | None = None
+    state: dict[str, float] = {}
+    first: int | None = None
+    for message in bag.messages(full_names):
+        if message.topic == image_topic:
+            stamp = stamp_ns(message.message)
+            first = stamp if first is None else first
+            yield Moment((stamp - first) / 1e9, picture(message.message), chunk, stamp, state)
+        elif message.type.endswith("MultiDOFJointTrajectory"):
+            chunk = hand_trajectory(message.message)
+        else:
+            state = dict(zip(message.message.name, np.asarray(message.message.position).tolist(), strict=True))
+
+
+def _has(bag: Bag, name: str) -> bool:
+    try:
+        bag.find_topic(name)
+    except BagError:
+        if name == IMAGE_TOPIC:
+            raise
+        return False
+    return True
+
+
+def _rest(chunk: HandTrajectory, now_ns: int) -> NDArray[np.floating]:
+    """The actions of a chunk that are still due."""
+    return chunk.vectors[chunk.stamp_ns + chunk.times_ns > now_ns]
+
+
+def _read_eye(bag: Bag) -> Eye:
+    """Intrinsics from the bag, pose of the left eye from the robot's description."""
+    topic = bag.find_topic(INFO_TOPIC)
+    info = next(iter(bag.messages([topic]))).message
+    k = np.asarray(info.k).reshape(3, 3)
+    intrinsics = Intrinsics(info.width, info.height, k[0, 0], k[1, 1], k[0, 2], k[1, 2], baseline=0.0)
+    model = RobotModel.load()
+    robot_from_camera = model.robot_from_torso @ model.link_pose("left_eye_optical", model.neutral)
+    return Eye(intrinsics, inverse(robot_from_camera))
+
+
+def _frame_rate(bag: Bag) -> Fraction:
+    info = bag.topics[bag.find_topic(IMAGE_TOPIC)]
+    seconds = (bag.end_ns - bag.start_ns) / 1e9
+    return Fraction(max(round(info.count / seconds), 1)) if seconds > 0 and info.count > 1 else Fraction(25)
+
+
+def _write_video(frames: Iterator[Image], output: Path, rate: Fraction, count: int) -> list[Image]:
+    """Encode to H.264 and rename into place; returns `STILLS` frames, evenly spread over `count`."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = output.with_suffix(".partial.mp4")
+    kept: list[Image] = []
+    shown = set(np.linspace(0, max(count - 1, 0), STILLS).round().astype(int).tolist())
+    with av.open(str(temporary), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
+        stream.pix_fmt = "yuv420p"
+        for index, image in enumerate(frames):
+            even = np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2])
+            stream.height, stream.width = even.shape[:2]
+            if index in shown:
+                kept.append(even)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    if not kept:
+        temporary.unlink()
+        raise BagError("the bag has no picture of the left eye to make a film of")
+    temporary.replace(output)
+    return kept
+
+
+def _write_picture(stills: list[Image], output: Path) -> None:
+    """The stills in two columns."""
+    rows = [np.concatenate(stills[i : i + 2], axis=1) for i in range(0, len(stills) - 1, 2)]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(output), cv2.cvtColor(np.concatenate(rows or stills, axis=0), cv2.COLOR_RGB2BGR))

@@ -1,0 +1,53 @@
+"""Recordings to compare a policy with: the episodes of a dataset, or a bag turned into one."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from firsthand.errors import EpisodeError
+from firsthand.policy.session import Policy
+from firsthand.vision.encoder import Encoder
+from firsthand_training.demonstrations.from_bag import BagConversion, convert_bag
+from firsthand_training.episodes.layout import CAMERAS, INFO_PATH
+from firsthand_training.episodes.read import Episodes
+from firsthand_training.evaluation.open_loop import OpenLoopReport, Recording, evaluate_open_loop
+
+
+def compare_with_recording(path: Path, checkpoint: str, every: int = 5) -> tuple[OpenLoopReport, float]:
+    """Run a checkpoint along a recording.
+
+    Args:
+        path: A LeRobot v3 dataset, a rosbag2 folder or an .mcap file.
+        checkpoint: A folder, or the name of a shipped one.
+        every: Frames between two windows.
+
+    Returns:
+        The report and the rate of its horizon, [Hz].
+
+    Raises:
+        BagError: The bag is unreadable or lacks a topic.
+        EpisodeError: The dataset is damaged, of another rate, or too short.
+        CheckpointError: The checkpoint is missing or damaged.
+    """
+    policy = Policy.load(checkpoint)
+    encoder = Encoder.load(policy.manifest.encoder.image_size)
+    if not path.exists():
+        raise EpisodeError(f"no recording at {path}; expected a dataset folder or a bag")
+    with tempfile.TemporaryDirectory(prefix="firsthand-") as scratch:
+        root = path
+        if not (path / INFO_PATH).is_file():
+            root = Path(scratch) / "episodes"
+            convert_bag(path, root, BagConversion(task=policy.manifest.task, gaps="split"))
+        report = evaluate_open_loop(policy, encoder, read_recordings(root), every)
+    return report, policy.manifest.rate
+
+
+def read_recordings(root: Path) -> Iterator[Recording]:
+    """Every episode of a dataset."""
+    episodes = Episodes.open(root)
+    for index in range(len(episodes)):
+        data = episodes.episode(index)
+        pairs = zip(*(episodes.frames(index, camera) for camera in CAMERAS), strict=True)
+        yield Recording(float(episodes.fps), data.state, data.action, (np.stack(pair) for pair in pairs))
