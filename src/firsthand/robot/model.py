@@ -21,8 +21,8 @@ from firsthand.space.hand_state import SIDES, HandState
 Array = NDArray[np.floating]
 
 # A natural ready posture at a table 0.95 m high: see `RobotModel.neutral`.
-NEUTRAL_LEFT_ARM = (0.35, 0.12, -0.10, 0.05, 0.10, 0.0, 0.0)  # [rad]
-NEUTRAL_HAND = (0.60, 0.10, 0.30, 0.30, 0.30, 0.30)  # [rad] slightly curled
+NEUTRAL_LEFT_ARM = (-0.165, 0.112, -0.234, 0.116, 0.195, 0.37, -0.043)  # [rad]
+NEUTRAL_HAND = (0.60, 0.10, 0.25, 0.25, 0.25, 0.25)  # [rad] slightly curled
 MIRROR_ARM = (1, -1, -1, 1, -1, 1, -1)  # roll and yaw change sign between the sides
 
 
