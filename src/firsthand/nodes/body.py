@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
@@ -27,7 +28,7 @@ from firsthand.nodes.messages import SECOND, read_joint_state, write_clock, writ
 from firsthand.nodes.parameters import read_parameters, setting
 from firsthand.nodes.process import RatedThread, RunnableNode, run
 from firsthand.nodes.qos import CLOCK, LATCHED, LATEST, PUBLISH
-from firsthand.robot.bodies.interface import Body, BodyState, MotorCommand
+from firsthand.robot.bodies.interface import TICK, Body, BodyState, MotorCommand
 from firsthand.robot.bodies.mock import MockBody
 from firsthand.robot.joints import JOINTS
 from firsthand.robot.limits import JointLimits
@@ -43,7 +44,9 @@ from firsthand.robot.safety_gate import (
     SafetyGateSettings,
 )
 
-TICK = 0.004  # [s]
+if TYPE_CHECKING:
+    from firsthand.nodes.simulation_topics import SimulationTopics
+
 SWITCH_INTERVAL = 0.0005  # [s]; at Python's own 5 ms a busy executor would hold the control thread up for a whole tick
 LEVELS = {GateState.HOLDING: WARN, GateState.DAMPING: WARN, GateState.STOPPED: ERROR}
 
@@ -82,7 +85,9 @@ class BodyNode(RunnableNode):
         self._gate_state: GateState | None = None
         self._commands = Intake(self, "joint_command")
         self._joints_ns, self._joints_period_ns = 0, round(SECOND / s.joint_states_rate - TICK * SECOND / 2)
-        self._begin_trial(self._body.reset(s.seed), start_ns=0)
+        self._seed = s.seed
+        self._state: BodyState = self._body.reset(s.seed)
+        self._start_ns = 0  # the body's own time counts from every reset, the node's goes on
         self._publish_on_topics()
         self._listen()
         self._control = RatedThread(TICK / s.real_time_factor, self._tick, on_error=self.fail)
@@ -142,12 +147,14 @@ class BodyNode(RunnableNode):
         diagnostics.add("gate", self._gate_status)
         diagnostics.add("joint_command", self._commands.status)
         diagnostics.add("control thread", lambda: thread_status(self._control.statistics()))
-        self._simulation = None
-        if self._settings.body == "simulated":
-            from firsthand.nodes.simulation_topics import SimulationTopics  # needs the [sim] extra
+        self._simulation = self._show_simulation(diagnostics) if self._settings.body == "simulated" else None
 
-            self._simulation = SimulationTopics(self, self._body, self._settings.scene_rate)
-            diagnostics.add("simulation", self._simulation.status)
+    def _show_simulation(self, diagnostics: Diagnostics) -> "SimulationTopics":
+        from firsthand.nodes.simulation_topics import SimulationTopics  # needs the [sim] extra
+
+        topics = SimulationTopics(self, self._body, self._settings.scene_rate)
+        diagnostics.add("simulation", topics.status)
+        return topics
 
     def _listen(self) -> None:
         self.create_subscription(JointState, "joint_command", self._on_command, LATEST)
@@ -177,7 +184,7 @@ class BodyNode(RunnableNode):
                 self._gate.stop("estop was called before the reset")
             self._engage_when_commanded |= before in (*FOLLOWING, GateState.HOLDING)
             self._seed += 1
-            self._begin_trial(self._body.reset(self._seed), start_ns=self._now_ns())
+            self._start_ns, self._state = self._now_ns(), self._body.reset(self._seed)
         return _respond(response, Answer(True, f"trial of seed {self._seed}"))
 
     # Helpers
@@ -192,10 +199,6 @@ class BodyNode(RunnableNode):
             damping_time=s.damping_time,
         )
         return SafetyGate(self._limits, times)
-
-    def _begin_trial(self, state: BodyState, start_ns: int) -> None:
-        """Take the body's first state; its time counts from 0, ours goes on."""
-        self._start_ns, self._state = start_ns, state
 
     def _gate_status(self) -> Status:
         status = self._gate.status

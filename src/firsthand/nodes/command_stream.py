@@ -6,7 +6,7 @@ There are two sources of targets, of which one is in force:
     teleop   the last target that a person set, while it is fresh
 
 A tick is target -> retargeting -> governor. Where there is no target, or the measured joints are old, there is no
-command either: the safety gate of the body then holds. Whenever commands begin again, they begin at the measured joints.
+command either: the safety gate of the body then holds. When commands begin again, they begin at the measured joints.
 """
 
 import threading
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from firsthand.errors import ShapeError
 from firsthand.nodes.messages import SECOND, Chunk, JointReading, StampedHandState, due_times_ns
 from firsthand.policy.hand_over import ChunkTimeline
+from firsthand.robot.bodies.interface import TICK, TICK_NS
 from firsthand.robot.limits import Governor, JointLimits
 from firsthand.robot.model import RobotModel
 from firsthand.robot.retargeting import Retargeting, RetargetingResult
@@ -25,8 +26,6 @@ from firsthand.robot.retargeting import Retargeting, RetargetingResult
 Array = NDArray[np.floating]
 
 SOURCES = ("policy", "teleop")
-TICK_NS = 4_000_000
-TICK = TICK_NS / SECOND  # [s]
 LONGEST_GAP_NS = 25 * TICK_NS  # made up for tick by tick; after a longer one commands begin anew
 MOVING = ("engaging", "active", "holding")  # states of the safety gate in which the robot follows, or soon will again
 TIMING_TOLERANCE_NS = 1000

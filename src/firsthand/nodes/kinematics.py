@@ -23,7 +23,7 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
-from firsthand.nodes.command_stream import SOURCES, TICK, CommandStream, StreamCommand, solve_chunk
+from firsthand.nodes.command_stream import SOURCES, CommandStream, StreamCommand, solve_chunk
 from firsthand.nodes.diagnostics import OK, WARN, Diagnostics, Status
 from firsthand.nodes.intake import Intake, Latencies, LatestWorker, check_age, thread_status
 from firsthand.nodes.messages import (
@@ -40,6 +40,7 @@ from firsthand.nodes.messages import (
 from firsthand.nodes.parameters import read_parameters, setting
 from firsthand.nodes.process import RatedThread, RunnableNode, run
 from firsthand.nodes.qos import EVERY, LATCHED, LATEST, PUBLISH
+from firsthand.robot.bodies.interface import TICK
 from firsthand.robot.joints import JOINTS
 from firsthand.robot.model import RobotModel
 from firsthand.robot.retargeting import Retargeting

@@ -4,10 +4,12 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
+from firsthand.errors import SimulationError
 from firsthand.nodes.diagnostics import OK, Status
 from firsthand.nodes.messages import SECOND
 from firsthand.nodes.qos import PUBLISH
 from firsthand.nodes.scene_messages import SceneName, SceneState, TrialState, write_scene_state, write_trial_state
+from firsthand.robot.bodies.interface import Body
 from firsthand.simulation.simulated_body import SimulatedBody
 
 STATUS_PERIOD_NS = SECOND // 5
@@ -22,7 +24,9 @@ class SimulationTopics:
         scene_rate: [Hz] of simulated time; instants are multiples of its period.
     """
 
-    def __init__(self, node: Node, body: SimulatedBody, scene_rate: float) -> None:
+    def __init__(self, node: Node, body: Body, scene_rate: float) -> None:
+        if not isinstance(body, SimulatedBody):
+            raise SimulationError(f"expected a simulated body, got {type(body).__name__}: it has no scene to show")
         self._body = body
         self._scene_period_ns = round(SECOND / scene_rate)
         self._scenes = node.create_publisher(JointState, "simulation/state", PUBLISH)

@@ -1,0 +1,210 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+pytestmark = pytest.mark.ros
+
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from rclpy.qos import QoSProfile  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
+from sensor_msgs.msg import JointState  # noqa: E402
+from std_msgs.msg import String  # noqa: E402
+from std_srvs.srv import SetBool, Trigger  # noqa: E402
+
+from firsthand.errors import LaunchError  # noqa: E402
+from firsthand.nodes.body import BodyNode  # noqa: E402
+from firsthand.nodes.messages import SECOND, ns_from_stamp, read_joint_state, write_joint_state  # noqa: E402
+from firsthand.nodes.qos import CLOCK, LATCHED, PUBLISH  # noqa: E402
+from firsthand.nodes.scene_messages import read_scene_state  # noqa: E402
+from firsthand.robot.joints import JOINTS  # noqa: E402
+from firsthand.robot.limits import JointLimits  # noqa: E402
+from firsthand.robot.model import RobotModel  # noqa: E402
+
+ALL = QoSProfile(depth=5000)
+QUICK = {"engage_time": 0.1, "hold_time": 0.1, "damping_time": 0.1}
+
+
+class Rig:
+    """A body node between a commander that answers every joint state, and a listener."""
+
+    def __init__(self, ros, **parameters):
+        self.ros, self.node = ros, ros.node("commander")
+        self.joints, self.motors, self.gate, self.clock = [], [], [], []
+        self.scenes, self.trials, self.health = [], [], {}
+        self.answer = None  # positions to send in answer to each joint state; None is silence
+        self.stamp_offset_ns = 0
+        self.commands = self.node.create_publisher(JointState, "joint_command", PUBLISH)
+        subscribe = self.node.create_subscription
+        subscribe(JointState, "joint_states", self.on_joints, ALL)
+        subscribe(JointState, "motor_command", self.motors.append, ALL)
+        subscribe(String, "gate_state", lambda m: self.gate.append(m.data), LATCHED)
+        subscribe(Clock, "/clock", self.clock.append, CLOCK)
+        subscribe(JointState, "simulation/state", self.scenes.append, ALL)
+        subscribe(DiagnosticArray, "simulation/status", self.trials.append, ALL)
+        subscribe(DiagnosticArray, "/diagnostics", self.on_health, ALL)
+        self.body = ros.make(BodyNode, **(QUICK | parameters))
+        ros.spin_until(lambda: self.joints and self.commands.get_subscription_count(), what="joint states")
+
+    def on_joints(self, message):
+        self.joints.append(read_joint_state(message, JOINTS))
+        if self.answer is not None:
+            stamp_ns = self.joints[-1].stamp_ns + self.stamp_offset_ns
+            self.commands.publish(write_joint_state(JOINTS, self.answer, stamp_ns))
+
+    def on_health(self, message):
+        self.health |= {s.name: {"level": s.level, **{v.key: v.value for v in s.values}} for s in message.status}
+
+    def call(self, service, data=None):
+        kind = SetBool if data is not None else Trigger
+        client = self.node.create_client(kind, service)
+        return self.ros.call(client, SetBool.Request(data=data) if data is not None else Trigger.Request())
+
+    def wait_for(self, state):
+        self.ros.spin_until(lambda: self.gate and self.gate[-1] == state, what=f"the gate to be {state}")
+
+    def engaged(self, target=None):
+        """Engage, following `target` (the neutral posture)."""
+        self.answer = RobotModel.load().neutral if target is None else target
+        assert self.call("engage", True).success
+        self.wait_for("active")
+        return self
+
+
+@pytest.fixture
+def mock(ros):
+    return lambda **parameters: Rig(ros, body="mock", publish_clock=False, **parameters)
+
+
+def positions(messages):
+    return np.array([read_joint_state(message, JOINTS).positions for message in messages])
+
+
+def test_it_starts_disengaged_and_follows_after_engage(ros, mock):
+    rig = mock()
+    rig.answer = rig.joints[-1].positions + 0.1 * np.sign(RobotModel.load().neutral + 1e-9)
+    start = rig.joints[-1].positions
+    ros.spin_until(lambda: len(rig.motors) > 25)
+    assert rig.gate == ["disengaged"]
+    np.testing.assert_allclose(positions(rig.motors), np.tile(start, (len(rig.motors), 1)), atol=1e-3)
+    rig.engaged(rig.answer)
+    limits = JointLimits.from_model(RobotModel.load())
+    goal = limits.clip(rig.answer)
+    ros.spin_until(lambda: np.abs(rig.joints[-1].positions - goal).max() < 0.01, what="the joints to arrive")
+    assert rig.gate == ["disengaged", "engaging", "active"]
+
+
+def test_silence_is_held_then_damped(mock):
+    rig = mock().engaged()
+    rig.answer = None
+    rig.wait_for("disengaged")
+    assert rig.gate == ["disengaged", "engaging", "active", "holding", "damping", "disengaged"]
+
+
+def test_the_estop_is_latched(ros, mock):
+    rig = mock().engaged()
+    assert rig.call("estop", True).success
+    rig.wait_for("stopped")
+    refusal = rig.call("engage", True)
+    assert not refusal.success
+    assert "stopped" in refusal.message
+    assert rig.call("estop", False).success
+    rig.wait_for("disengaged")
+    rig.engaged()
+    assert rig.call("engage", False).success
+    rig.wait_for("disengaged")
+
+
+def test_bad_commands_are_refused_and_the_gate_holds(ros, mock):
+    rig = mock().engaged()
+    good, rig.answer = rig.answer, None
+    stamp = rig.node.get_clock().now().to_msg()
+    nan = JointState(name=list(JOINTS), position=[float("nan")] * 26)
+    strangers = JointState(name=["elbow"] * 26, position=[0.0] * 26)
+    short = JointState(name=list(JOINTS), position=[0.0] * 25)
+    fewer = JointState(name=list(JOINTS[:25]), position=[0.0] * 25)
+    for message, why in [(nan, "NaN"), (strangers, "more than once"), (short, "26 positions"), (fewer, JOINTS[25])]:
+        refused = rig.body._commands.refused
+        message.header.stamp = stamp
+        rig.commands.publish(message)
+        ros.spin_until(lambda before=refused: rig.body._commands.refused > before, what="a refusal")
+        assert why in rig.body._commands.last_error
+    rig.wait_for("holding")
+    rig.answer = good
+    rig.wait_for("active")
+
+
+@pytest.mark.parametrize(("offset", "reason"), [(-SECOND, "stale"), (SECOND, "from the future")])
+def test_commands_of_another_time_are_rejected_and_counted(ros, mock, offset, reason):
+    rig = mock(hold_time=30.0).engaged()
+    rig.stamp_offset_ns = offset
+    rig.wait_for("holding")
+    key = f"rejected: {reason}"
+    ros.spin_until(lambda: key in rig.health.get("body: gate", {}), what="diagnostics")
+    assert int(rig.health["body: gate"][key]) > 0
+
+
+def test_wild_commands_never_take_the_motors_out_of_their_limits(ros, mock):
+    rig = mock().engaged()
+    random = np.random.default_rng(0)
+    limits = JointLimits.from_model(RobotModel.load())
+    count = len(rig.motors)
+    while len(rig.motors) < count + 400:
+        rig.answer = random.uniform(-4.0, 4.0, 26)
+        before = len(rig.motors)
+        ros.spin_until(lambda b=before: len(rig.motors) > b + 10)
+    motors = positions(rig.motors[count:])
+    velocity = np.diff(motors, axis=0) / 0.004
+    acceleration = np.diff(velocity, axis=0) / 0.004
+    assert np.all(motors >= limits.lower - 1e-9)
+    assert np.all(motors <= limits.upper + 1e-9)
+    assert np.all(np.abs(velocity) <= limits.velocity + 1e-6)
+    assert np.all(np.abs(acceleration) <= limits.acceleration + 1e-3)
+    assert np.ptp(motors, axis=0).min() > 0.05  # and they did move
+
+
+def test_engage_on_start_waits_for_the_first_command(ros, mock):
+    rig = mock(engage_on_start=True)
+    ros.spin_until(lambda: len(rig.motors) > 60)
+    assert rig.gate == ["disengaged"]
+    rig.answer = RobotModel.load().neutral
+    rig.wait_for("active")
+
+
+def test_the_body_makes_the_time_where_it_is_asked_to(ros):
+    rig = Rig(ros, body="mock", publish_clock=True, real_time_factor=4.0)
+    ros.spin_until(lambda: len(rig.joints) > 50 and len(rig.clock) > 10)
+    stamps = np.array([reading.stamp_ns for reading in rig.joints])
+    assert np.all(np.diff(stamps) > 0)
+    assert np.all(stamps % 4_000_000 == 0)
+    assert ns_from_stamp(rig.clock[-1].clock) % 4_000_000 == 0
+
+
+def test_joint_states_are_thinned_out_evenly(ros, mock):
+    rig = Rig(ros, body="mock", publish_clock=True, joint_states_rate=50.0)
+    ros.spin_until(lambda: len(rig.joints) > 10)
+    np.testing.assert_array_equal(np.diff([reading.stamp_ns for reading in rig.joints]), 20_000_000)
+
+
+def test_a_body_that_does_not_exist_names_those_that_do(ros):
+    with pytest.raises(LaunchError, match=r"'body' of body is one of 'simulated', 'mock'; got 'h1_2'"):
+        ros.make(BodyNode, body="h1_2")
+
+
+def test_a_simulation_shows_its_scene_and_reset_begins_the_next_seed(ros):
+    pytest.importorskip("mujoco")
+    rig = Rig(ros, body="simulated", seed=5, engage_on_start=True)
+    rig.answer = rig.joints[-1].positions
+    rig.wait_for("active")
+    ros.spin_until(lambda: len(rig.scenes) > 3 and rig.trials, what="the scene")
+    scene = read_scene_state(rig.scenes[-1])
+    assert str(scene.scene) == "push/id/5"
+    assert scene.stamp_ns % 40_000_000 == 0
+    assert set(JOINTS) <= set(scene.joints)
+    assert {v.key: v.value for v in rig.trials[-1].status[0].values}["success"] == "False"
+    before_ns, count = rig.joints[-1].stamp_ns, len(rig.joints)
+    response = rig.call("reset")
+    assert (response.success, response.message) == (True, "trial of seed 6")
+    ros.spin_until(lambda: read_scene_state(rig.scenes[-1]).scene.seed == 6, what="the next scene")
+    assert rig.joints[-1].stamp_ns > before_ns
+    assert np.all(np.diff([reading.stamp_ns for reading in rig.joints[count - 1 :]]) >= 4_000_000)
+    ros.spin_until(lambda: rig.gate[-1] == "active" and rig.gate.count("active") == 2, what="to be engaged again")
