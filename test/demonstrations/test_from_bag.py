@@ -76,9 +76,9 @@ def trajectory(stamp_ns, times_ns, vectors, frame="eyes_gravity"):
 
 
 def transforms(state, transform, vector, quaternion):
-    rotations = [state.head_rotation, *state.wrist_rotations, *[np.eye(3)] * 10]
+    rotations = [state.head_rotation, *state.wrist_rotations]
     positions = [np.zeros(3), *state.wrist_positions, *state.fingertips_in_wrist.reshape(10, 3)]
-    wxyz = [quaternion_wxyz_from_matrix(rotation) for rotation in rotations]
+    wxyz = [*[quaternion_wxyz_from_matrix(r) for r in rotations], *[np.array([1.0, 0.0, 0.0, 0.0])] * 10]
     return [
         transform(translation=vector(*p), rotation=quaternion(x=q[1], y=q[2], z=q[3], w=q[0]))
         for p, q in zip(positions, wxyz, strict=True)
