@@ -53,8 +53,8 @@ def test_no_trial_is_done_before_it_starts():
 
 def test_equal_seeds_draw_equal_setups():
     first, again = draw("id", 7), draw("id", 7)
-    np.testing.assert_array_equal(first.posture_offset, again.posture_offset)
-    assert replace(first, posture_offset=None) == replace(again, posture_offset=None)
+    np.testing.assert_array_equal(first.arm_posture, again.arm_posture)
+    assert replace(first, arm_posture=None) == replace(again, arm_posture=None)
 
 
 @pytest.mark.parametrize(

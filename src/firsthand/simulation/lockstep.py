@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from firsthand.robot.bodies.interface import Body, BodyState, MotorCommand
+from firsthand.robot.bodies.interface import TICK, Body, BodyState, MotorCommand
 from firsthand.robot.limits import Governor, JointLimits
 from firsthand.robot.model import RobotModel
 from firsthand.robot.retargeting import Retargeting
@@ -19,8 +19,6 @@ from firsthand.space.hand_state import check_vector, interpolate
 Array = NDArray[np.floating]
 
 RATE = 25  # [Hz], of targets and observations
-TICK_NS = 4_000_000
-TICK = TICK_NS * 1e-9  # [s]
 TICKS_PER_STEP = round(1 / (RATE * TICK))
 
 

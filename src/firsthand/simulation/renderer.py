@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from firsthand.errors import SimulationError
 from firsthand.simulation.gl import mujoco, require_backend
-from firsthand.simulation.robot import EYE_FOV, EYES, FELT_GROUP
+from firsthand.simulation.robot import EYE_FOV, EYES, FELT_GROUP, OWN_BODY_GROUP
 from firsthand.simulation.scene import THIRD_PERSON, Scene
 
 Image = NDArray[np.uint8]
@@ -77,11 +77,13 @@ class _Picture:
             raise SimulationError(f"expected a picture of at least 1x1 pixels, got {width}x{height}")
         self._scene = scene
         # Read by MuJoCo when the context is made; the shadow flag below, on every frame.
-        scene.model.vis.quality.offsamples = 8 if shadows else 0
+        quality = scene.model.vis.quality
+        quality.offsamples, quality.numslices, quality.numstacks = (8, 28, 16) if shadows else (0, 12, 6)
         self._renderer = mujoco.Renderer(scene.model, height, width)
         self._shadows = shadows
         self._options = mujoco.MjvOption()
         self._options.geomgroup[FELT_GROUP] = 0
+        self._options.geomgroup[OWN_BODY_GROUP] = shadows
         self._options.sitegroup[:] = 0
 
     def take(self, camera: str) -> Image:

@@ -15,7 +15,11 @@ PELVIS_HEIGHT = 1.03  # [m], above the floor
 
 ROBOT_BITS = (1, 2)  # contype, conaffinity: the robot meets things, not itself (`robot/collision.py` keeps it off)
 THING_BITS = (2, 3)  # table and objects meet the robot and each other
-SHOWN_GROUP, FELT_GROUP = 1, 3  # geom groups: what is drawn, what collides
+SHOWN_GROUP, OWN_BODY_GROUP, FELT_GROUP = (
+    1,
+    2,
+    3,
+)  # geom groups: what is drawn; of it, what the eyes never see; what collides
 
 ARM_GAINS = (140.0, 3.0)  # [Nm/rad], [Nm s/rad]: xr_teleoperate's H1-2 controller
 WRIST_GAINS = (50.0, 2.0)
@@ -24,7 +28,7 @@ FINGER_TORQUE = 1.2  # [Nm]
 ARMATURE = {"arm": 0.03, "wrist": 0.01, "finger": 0.001}  # [kg m2], rotor inertia behind the gears
 
 EYES = ("left_eye", "right_eye")
-EYE_FOV = 60.0  # [deg], vertical; 91.5 deg across at 16:9, as a ZED Mini sees
+EYE_FOV = 56.0  # [deg], vertical; 87 deg across at 16:9, about what a ZED Mini sees
 EYE_FROM_CAMERA = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 COMPILER = (
@@ -81,13 +85,19 @@ def _set_collisions(spec: "mujoco.MjSpec") -> None:
             felt = geom.contype != 0 or geom.conaffinity != 0
             meets = felt and _reaches_table(body.name)
             geom.contype, geom.conaffinity = ROBOT_BITS if meets else (0, 0)
-            geom.group = FELT_GROUP if felt else SHOWN_GROUP
+            geom.group = FELT_GROUP if felt else _look_group(body.name)
             geom.condim = 4
             geom.friction = [0.5, 0.005, 0.0001]
 
 
 def _reaches_table(link: str) -> bool:
     return link.startswith(("L_", "R_")) or any(part in link for part in ("elbow", "wrist"))
+
+
+def _look_group(link: str) -> int:
+    """Torso, head, legs and shoulders are out of the eyes' sight; not drawing them for the eyes saves a third."""
+    before_the_eyes = link.startswith(("L_", "R_")) or any(part in link for part in ("yaw_link", "elbow", "wrist"))
+    return SHOWN_GROUP if before_the_eyes and "hip" not in link else OWN_BODY_GROUP
 
 
 def _follow_mimics(spec: "mujoco.MjSpec") -> None:
@@ -97,7 +107,7 @@ def _follow_mimics(spec: "mujoco.MjSpec") -> None:
         equality = spec.add_equality()
         equality.type = mujoco.mjtEq.mjEQ_JOINT
         equality.objtype = mujoco.mjtObj.mjOBJ_JOINT
-        equality.name1, equality.name2 = name, mimic.joint
+        equality.name1, equality.name2 = name, mimic.leader
         equality.data[:2] = [mimic.offset, mimic.multiplier]
         equality.solref = [0.004, 1.0]
 

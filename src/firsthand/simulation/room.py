@@ -167,7 +167,7 @@ def _material(
     spec: "mujoco.MjSpec", name: str, texture: Texture, extent: tuple[float, float], flat: bool = False
 ) -> str:
     """Register a texture and a material of the same name; `extent` is the surface's size in metres."""
-    picture = paint(texture, 512 if flat else 256)
+    picture = paint(texture)
     two_dimensional = name in ("floor", "wall", "table")
     kind = mujoco.mjtTexture.mjTEXTURE_2D if two_dimensional else mujoco.mjtTexture.mjTEXTURE_CUBE
     faces = picture if two_dimensional else np.concatenate([picture] * 6)

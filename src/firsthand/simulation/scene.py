@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from firsthand.errors import SimulationError
 from firsthand.robot.description import urdf
-from firsthand.robot.joints import JOINTS, MIMIC
+from firsthand.robot.joints import ARMS_SLICE, JOINTS, MIMIC
 from firsthand.robot.model import RobotModel
 from firsthand.simulation.gl import mujoco
 from firsthand.simulation.robot import PELVIS_HEIGHT, load_robot
@@ -154,13 +154,15 @@ def _looking_at(eye: Array, target: Array) -> Array:
 
 
 def _initial_positions(robot: RobotModel, setup: Setup) -> Array:
-    return np.clip(robot.neutral + setup.posture_offset, robot.lower, robot.upper)
+    positions = robot.neutral.copy()
+    positions[ARMS_SLICE] = setup.arm_posture
+    return np.clip(positions, robot.lower, robot.upper)
 
 
 def _settle_mimics(scene: Scene) -> None:
     """Put the finger links that follow others where they follow them to."""
     for name, mimic in MIMIC.items():
-        driver = scene.data.joint(mimic.joint).qpos[0]
+        driver = scene.data.joint(mimic.leader).qpos[0]
         scene.data.joint(name).qpos[0] = mimic.offset + mimic.multiplier * driver
 
 

@@ -8,15 +8,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from firsthand.errors import ShapeError
-from firsthand.robot.bodies.interface import BodyState, MotorCommand
+from firsthand.robot.bodies.interface import TICK_NS, BodyState, MotorCommand
 from firsthand.robot.joints import JOINTS
 from firsthand.simulation.gl import mujoco
 from firsthand.simulation.robot import gains
 from firsthand.simulation.scene import PHYSICS_STEP, Scene, build_scene
 from firsthand.simulation.tasks.interface import ObjectState
 
-TICK_NS = 4_000_000
 STEPS_PER_TICK = round(TICK_NS * 1e-9 / PHYSICS_STEP)
 CHECK_TICKS = 5  # the task is judged every 20 ms
 HOLD_NS = 300_000_000  # how long the objects must stay where the task wants them
@@ -42,16 +40,9 @@ class SimulatedBody:
         return self.state()
 
     def step(self, command: MotorCommand) -> BodyState:
-        """Let 4 ms pass with the servos drawn to `command`.
-
-        Raises:
-            ShapeError: The command is not 26 finite positions.
-        """
-        positions = np.asarray(command.positions)
-        if positions.shape != (len(JOINTS),) or not np.all(np.isfinite(positions)):
-            raise ShapeError(f"expected {len(JOINTS)} finite joint positions, got {positions}")
+        """Let 4 ms pass with the servos drawn to `command`."""
         self._set_stiffness(command.stiffness)
-        self.scene.data.ctrl[:] = positions
+        self.scene.data.ctrl[:] = command.positions
         mujoco.mj_step(self.scene.model, self.scene.data, STEPS_PER_TICK)
         self._ticks += 1
         if self._ticks % CHECK_TICKS == 0:
@@ -107,7 +98,7 @@ class SimulatedBody:
 
     def _set_stiffness(self, share: float) -> None:
         """Scale the servos' spring; their damping stays, so a share of 0 is a damped fall."""
-        stiffness = self._stiffness * np.clip(share, 0.0, 1.0)
+        stiffness = self._stiffness * share
         self.scene.model.actuator_gainprm[:, 0] = stiffness
         self.scene.model.actuator_biasprm[:, 1] = -stiffness
 

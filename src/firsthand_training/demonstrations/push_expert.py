@@ -45,6 +45,7 @@ class Manner:
     height: float  # [m], of the palm above the table
     pitch: float  # [rad], fingers down
     yaw: float  # [rad], fingers inwards
+    roll: float  # [rad], beyond a vertical palm: the little finger leads, the object is met low and does not topple
     along: float  # [m], where on the palm the object is met, forward of its middle
     goal_y: float  # [m], world, where the object is taken
     retreat: float  # [m]
@@ -57,8 +58,9 @@ class Manner:
         return cls(
             pace=float(rng.uniform(0.16, 0.24)),
             push_pace=float(rng.uniform(0.13, 0.20)),
-            height=float(rng.uniform(0.062, 0.078)),
-            pitch=float(rng.uniform(0.22, 0.34)),
+            height=float(rng.uniform(0.056, 0.066)),
+            pitch=float(rng.uniform(0.14, 0.24)),
+            roll=float(rng.uniform(0.10, 0.22)),
             yaw=float(rng.uniform(-0.02, 0.18)),
             along=float(rng.uniform(-0.008, 0.008)),
             goal_y=GOAL_CENTER[1] + float(rng.uniform(-0.04, 0.0)),
@@ -180,7 +182,7 @@ class PushExpert:
         """Both hands for a right palm at `palm` (world): turned into place over the first second, left hand at rest."""
         share = smooth(self._step * STEP / 1.0)
         wrists = self._start.wrist_poses.copy()
-        rotation = matrix_from_rpy(np.pi / 2, self._manner.pitch, self._manner.yaw)
+        rotation = matrix_from_rpy(np.pi / 2 + self._manner.roll, self._manner.pitch, self._manner.yaw)
         rotation = _blend(wrists[RIGHT, :3, :3], rotation, share)
         palm_in_robot = self._robot_from_world[:3, :3] @ palm + self._robot_from_world[:3, 3]
         wrists[RIGHT] = pose(rotation, palm_in_robot - rotation @ PALM_IN_WRIST)

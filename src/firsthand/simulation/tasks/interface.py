@@ -5,7 +5,7 @@ World frame: x forward and y left as the robot stands, z up, origin on the floor
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -85,9 +85,9 @@ class Setup:
 
     surroundings: Surroundings
     objects: tuple[SceneObject, ...]
+    arm_posture: Array  # (14,), [rad], in which the robot starts; its hands start in the model's neutral posture
     markers: tuple[Marker, ...] = ()
     table_height: float = TABLE_HEIGHT
-    posture_offset: Array = field(default_factory=lambda: np.zeros(26))  # (26,), [rad], added to the neutral posture
 
 
 @dataclass(frozen=True)

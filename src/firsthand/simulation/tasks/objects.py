@@ -40,7 +40,7 @@ def draw_object(variant: str, rng: np.random.Generator, position: tuple[float, f
         kind=kind,
         parts=parts,
         mass=float(rng.uniform(0.15, 0.4)),
-        friction=float(rng.uniform(0.35, 0.6)),
+        friction=float(rng.uniform(0.25, 0.42)),
         position=position,
         yaw=float(rng.uniform(-np.pi, np.pi)),
         radius=radius,

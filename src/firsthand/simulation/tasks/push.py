@@ -20,7 +20,10 @@ STRIPE = 0.006  # [m], half width of the painted edges of the zone
 UPRIGHT = float(np.cos(np.deg2rad(15.0)))
 ON_TABLE = 0.01  # [m]
 AT_REST = (0.02, 0.3)  # [m/s], [rad/s]
-POSTURE_SPREAD = 0.03  # [rad], of the arm joints around the neutral posture
+# Hands wide apart over the near edge of the table, palms inwards: the right one clear of every start of the object.
+LEFT_ARM_POSTURE = (0.20, 0.38, 0.15, 0.19, -0.18, -0.10, -0.28)  # [rad]
+MIRROR = (1, -1, -1, 1, -1, 1, -1)
+POSTURE_SPREAD = 0.025  # [rad], of each arm joint from trial to trial
 
 
 class Push:
@@ -33,13 +36,12 @@ class Push:
     def draw(self, variant: str, rng: np.random.Generator) -> Setup:
         """Room, object, its place and the robot's posture."""
         position = _inside(START, rng) if variant == "id" else _in_ring(rng)
-        posture_offset = np.zeros(26)
-        posture_offset[:14] = rng.normal(0.0, POSTURE_SPREAD, 14)
+        posture = np.concatenate([LEFT_ARM_POSTURE, np.multiply(LEFT_ARM_POSTURE, MIRROR)])
         return Setup(
             surroundings=draw_surroundings(variant, rng),
             objects=(draw_object(variant, rng, position),),
             markers=_goal_markers(),
-            posture_offset=posture_offset,
+            arm_posture=posture + rng.normal(0.0, POSTURE_SPREAD, 14),
         )
 
     def reached(self, setup: Setup, objects: Mapping[str, ObjectState]) -> bool:
