@@ -92,8 +92,8 @@ class Governor:
     def reset(self, positions: Array, velocities: Array | None = None) -> None:
         """Start over from here.
 
-        Positions outside the limits are moved to them; a velocity that could not be braked within the limits is reduced to
-        one that can.
+        Positions outside the limits are moved to them; a velocity that could not be braked within the limits is
+        reduced to one that can.
 
         Args:
             positions: (n,), [rad], finite.
@@ -108,7 +108,8 @@ class Governor:
         """Advance one tick towards the targets.
 
         Args:
-            targets: (n,), [rad], any numbers. A joint whose target is not finite brakes and holds, and is named in `held`.
+            targets: (n,), [rad], any numbers. A joint whose target is not finite brakes, holds and is marked in
+                `held`.
 
         Returns:
             (n,), [rad]: the next command.
@@ -158,8 +159,7 @@ class Governor:
         values = np.asarray(values, dtype=float)
         if values.shape != self.limits.lower.shape:
             raise ShapeError(f"expected {self.limits.lower.size} joint {name}, got shape {values.shape}")
-        if not np.isfinite(values).all():
-            raise ValueError(
-                f"the governor cannot start from {name} that are not finite: joints {np.flatnonzero(~np.isfinite(values))}"
-            )
+        bad = np.flatnonzero(~np.isfinite(values))
+        if bad.size:
+            raise ValueError(f"the governor cannot start from {name} that are not finite: joints {bad}")
         return values

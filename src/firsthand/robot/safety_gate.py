@@ -22,9 +22,9 @@
     damping       last command, reached by braking             falls to 0 over `damping_time`
     stopped       measured                                     0 at once
 
-Stiffness scales the motors' position gain only: at 0 the joints are damped (and gravity compensated where the body can),
-never limp. In every state that moves, the positions come out of a `Governor`: they keep to position, velocity
-and acceleration limits whatever arrives. Commands are not believed just because they are there:
+Stiffness scales the motors' position gain only: at 0 the joints are damped (and gravity compensated where the body
+can), never limp. In every state that moves, the positions come out of a `Governor`: they keep to position, velocity and
+acceleration limits whatever arrives. Commands are not believed just because they are there:
 
     wrong size, not finite, stale, from the future, out of order    rejected, counted
     outside the position limits                                     clipped, counted
