@@ -103,7 +103,7 @@ def select_blocks(scores: Tensor, k: int) -> Tensor:
 
 def selection_mask(indices: Tensor, blocks: int) -> Tensor:
     """Which blocks are selected, (..., k) indices to a boolean (..., N)."""
-    return torch.zeros(*indices.shape[:-1], blocks, dtype=torch.bool, device=indices.device).scatter(-1, indices, True)
+    return torch.zeros(*indices.shape[:-1], blocks, device=indices.device).scatter(-1, indices, 1.0) > 0
 
 
 def selected_attention(
