@@ -1,5 +1,6 @@
 """Inputs that several nodes' tests share: films, and a checkpoint small enough to write in a test."""
 
+import importlib.util
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,13 @@ from firsthand.space.hand_state import RIGHT_WRIST_POSITION, SIZE
 
 HORIZON = 28
 STEP = 0.002  # [m] that the right wrist goes left with each action of the small checkpoint
+
+
+@pytest.fixture
+def simulation():
+    """Skips where there is no MuJoCo; does not import it, for simulation/gl.py has to choose the backend first."""
+    if importlib.util.find_spec("mujoco") is None:
+        pytest.skip("needs MuJoCo (the [sim] extra)")
 
 
 @pytest.fixture

@@ -2,23 +2,23 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.qos import QoSProfile
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from std_srvs.srv import SetBool, Trigger
+
+from firsthand.errors import LaunchError
+from firsthand.nodes.body import BodyNode
+from firsthand.nodes.messages import SECOND, ns_from_stamp, read_joint_state, write_joint_state
+from firsthand.nodes.qos import CLOCK, LATCHED, PUBLISH
+from firsthand.nodes.scene_messages import read_scene_state
+from firsthand.robot.joints import JOINTS
+from firsthand.robot.limits import JointLimits
+from firsthand.robot.model import RobotModel
+
 pytestmark = pytest.mark.ros
-
-from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from rclpy.qos import QoSProfile  # noqa: E402
-from rosgraph_msgs.msg import Clock  # noqa: E402
-from sensor_msgs.msg import JointState  # noqa: E402
-from std_msgs.msg import String  # noqa: E402
-from std_srvs.srv import SetBool, Trigger  # noqa: E402
-
-from firsthand.errors import LaunchError  # noqa: E402
-from firsthand.nodes.body import BodyNode  # noqa: E402
-from firsthand.nodes.messages import SECOND, ns_from_stamp, read_joint_state, write_joint_state  # noqa: E402
-from firsthand.nodes.qos import CLOCK, LATCHED, PUBLISH  # noqa: E402
-from firsthand.nodes.scene_messages import read_scene_state  # noqa: E402
-from firsthand.robot.joints import JOINTS  # noqa: E402
-from firsthand.robot.limits import JointLimits  # noqa: E402
-from firsthand.robot.model import RobotModel  # noqa: E402
 
 ALL = QoSProfile(depth=5000)
 QUICK = {"engage_time": 0.1, "hold_time": 0.1, "damping_time": 0.1}
@@ -190,8 +190,7 @@ def test_a_body_that_does_not_exist_names_those_that_do(ros):
         ros.make(BodyNode, body="h1_2")
 
 
-def test_a_simulation_shows_its_scene_and_reset_begins_the_next_seed(ros):
-    pytest.importorskip("mujoco")
+def test_a_simulation_shows_its_scene_and_reset_begins_the_next_seed(ros, simulation):
     rig = Rig(ros, body="simulated", seed=5, engage_on_start=True)
     rig.answer = rig.joints[-1].positions
     rig.wait_for("active")

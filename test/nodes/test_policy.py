@@ -2,20 +2,20 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
+from diagnostic_msgs.msg import DiagnosticArray
+from sensor_msgs.msg import Image
+from trajectory_msgs.msg import MultiDOFJointTrajectory
+from visualization_msgs.msg import MarkerArray
+
+from firsthand.errors import CheckpointError
+from firsthand.nodes.image_messages import write_features
+from firsthand.nodes.messages import SECOND, read_chunk, write_hand_state
+from firsthand.nodes.policy import PolicyNode
+from firsthand.nodes.qos import EVERY, PUBLISH
+from firsthand.policy.checkpoint import EncoderSpec
+from firsthand.space.hand_state import RIGHT_WRIST_POSITION, SIZE, HandState
+
 pytestmark = pytest.mark.ros
-
-from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from sensor_msgs.msg import Image  # noqa: E402
-from trajectory_msgs.msg import MultiDOFJointTrajectory  # noqa: E402
-from visualization_msgs.msg import MarkerArray  # noqa: E402
-
-from firsthand.errors import CheckpointError  # noqa: E402
-from firsthand.nodes.image_messages import write_features  # noqa: E402
-from firsthand.nodes.messages import SECOND, read_chunk, write_hand_state  # noqa: E402
-from firsthand.nodes.policy import PolicyNode  # noqa: E402
-from firsthand.nodes.qos import EVERY, PUBLISH  # noqa: E402
-from firsthand.policy.checkpoint import EncoderSpec  # noqa: E402
-from firsthand.space.hand_state import RIGHT_WRIST_POSITION, SIZE, HandState  # noqa: E402
 
 FEATURES = np.zeros((2, 8, 14, 384), np.float32)
 MILLISECOND = 1_000_000

@@ -29,7 +29,7 @@ SOURCES = ("policy", "teleop")
 LONGEST_GAP_NS = 25 * TICK_NS  # made up for tick by tick; after a longer one commands begin anew
 MOVING = ("engaging", "active", "holding")  # states of the safety gate in which the robot follows, or soon will again
 TIMING_TOLERANCE_NS = 1000
-SOLVES_PER_ACTION = 10  # a chunk's step of 40 ms, in ticks
+SOLVES_PER_ACTION = 3  # Gauss-Newton steps: neighbouring actions lie close together
 
 
 @dataclass(frozen=True)

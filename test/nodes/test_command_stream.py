@@ -1,0 +1,180 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from firsthand.errors import ShapeError
+from firsthand.nodes.command_stream import CommandStream, solve_chunk
+from firsthand.nodes.messages import Chunk, JointReading, StampedHandState, due_times_ns
+from firsthand.robot.bodies.interface import TICK, TICK_NS
+from firsthand.robot.limits import JointLimits
+from firsthand.robot.model import RobotModel
+from firsthand.robot.retargeting import Retargeting
+from firsthand.space.hand_state import WRIST_POSITIONS
+
+RATE, HORIZON = 25.0, 28
+STEP_NS = 40_000_000
+RIGHT_Y = WRIST_POSITIONS.start + 4
+
+
+@pytest.fixture(scope="module")
+def model():
+    return RobotModel.load()
+
+
+@pytest.fixture(scope="module")
+def home(model):
+    """The hand state of the neutral posture."""
+    return model.hand_state(model.neutral).to_vector()
+
+
+def chunk(home, stamp_ns=0, step=0.003, start=0.0):
+    """The right wrist goes left by `step` [m] an action."""
+    actions = np.tile(home, (HORIZON, 1))
+    actions[:, RIGHT_Y] += start + step * np.arange(1, HORIZON + 1)
+    return Chunk(stamp_ns, actions, due_times_ns(HORIZON, RATE))
+
+
+def run(stream, joints, ticks, every=1):
+    """Commands of some ticks; `joints` are measured at every one of them."""
+    commands = []
+    for tick in range(*ticks, every):
+        stream.set_joints(JointReading(tick * TICK_NS, joints, None))
+        commands.append(stream.step(tick * TICK_NS))
+    return commands
+
+
+def test_the_wrist_follows_the_chunk_and_the_joints_keep_to_their_limits(model, home):
+    stream = CommandStream(model)
+    stream.set_joints(JointReading(0, model.neutral, None))
+    assert stream.add_chunk(chunk(home), 0)
+    commands = run(stream, model.neutral, (0, 250))
+    assert [c.stamp_ns for c in commands] == [tick * TICK_NS for tick in range(250)]
+    joints = np.array([c.positions for c in commands])
+    reached = model.hand_state(joints[-1]).to_vector()[RIGHT_Y] - home[RIGHT_Y]
+    wanted = 0.003 * 249 * TICK_NS / STEP_NS
+    assert 0 < wanted - reached < 0.003  # the governor trails by some 20 ms of 75 mm/s
+    limits = JointLimits.from_model(model)
+    velocity = np.diff(joints, axis=0) / TICK
+    assert np.all(np.abs(velocity) <= limits.velocity + 1e-9)
+    assert np.all(np.abs(np.diff(velocity, axis=0)) / TICK <= limits.acceleration + 1e-6)
+
+
+def test_a_chunk_that_is_over_is_not_followed_any_longer(model, home):
+    stream = CommandStream(model)
+    stream.set_joints(JointReading(0, model.neutral, None))
+    stream.add_chunk(chunk(home), 0)
+    end = HORIZON * STEP_NS // TICK_NS
+    commands = run(stream, model.neutral, (end - 3, end + 3))
+    assert [c is None for c in commands] == [False] * 4 + [True] * 2
+    assert stream.idle == "no chunk covers this time"
+    assert not stream.add_chunk(chunk(home, stamp_ns=-2 * HORIZON * STEP_NS), 0)
+
+
+def test_the_reasons_for_silence(model, home):
+    stream = CommandStream(model)
+    assert stream.step(0) is None
+    assert stream.idle == "no joint_states yet"
+    stream.set_joints(JointReading(0, model.neutral, None))
+    assert stream.step(0) is None
+    assert stream.idle == "no chunk covers this time"
+    stream.add_chunk(chunk(home), 0)
+    assert stream.step(0) is not None
+    assert stream.step(200 * 1_000_000) is None
+    assert stream.idle == "joint_states are 0.20 s old"
+
+
+def test_a_new_chunk_takes_over_without_a_step(model, home):
+    stream = CommandStream(model)
+    stream.set_joints(JointReading(0, model.neutral, None))
+    stream.add_chunk(chunk(home), 0)
+    before = run(stream, model.neutral, (0, 100))
+    stream.add_chunk(chunk(home, stamp_ns=STEP_NS, step=-0.003, start=0.05), 100 * TICK_NS)
+    after = run(stream, model.neutral, (100, 200))
+    velocity = np.diff([c.positions for c in before + after], axis=0) / TICK
+    # Of a step of 5 cm the governor would make its largest acceleration: 0.16 to 0.4 rad/s a tick.
+    assert np.abs(np.diff(velocity[95:105], axis=0)).max() < 0.08
+    assert after[0].observation_ns == STEP_NS
+
+
+def test_after_silence_commands_begin_at_the_measured_joints(model, home):
+    stream = CommandStream(model)
+    stream.set_joints(JointReading(0, model.neutral, None))
+    stream.add_chunk(chunk(home), 0)
+    run(stream, model.neutral, (0, 50))
+    assert stream.step(100 * TICK_NS) is None  # no joints for 200 ms
+    moved = np.clip(model.neutral + 0.1, model.lower, model.upper)
+    (command,) = run(stream, moved, (101, 102))
+    np.testing.assert_allclose(command.positions, moved, atol=2e-3)
+
+
+def test_while_the_gate_is_shut_commands_stay_at_the_measured_joints(model, home):
+    stream = CommandStream(model)
+    stream.set_gate_state("disengaged")
+    stream.set_joints(JointReading(0, model.neutral, None))
+    stream.add_chunk(chunk(home, step=0.01), 0)
+    shut = run(stream, model.neutral, (0, 100))
+    np.testing.assert_allclose([c.positions for c in shut], np.tile(model.neutral, (100, 1)), atol=2e-3)
+    stream.set_gate_state("engaging")
+    engaged = run(stream, model.neutral, (100, 200))
+    steps = np.abs(np.diff([c.positions for c in shut[-1:] + engaged], axis=0))
+    assert np.all(steps <= JointLimits.from_model(model).velocity * TICK + 1e-9)
+    assert np.abs(engaged[-1].positions - model.neutral).max() > 0.05
+    stream.set_gate_state("stopped")
+    assert run(stream, model.neutral, (200, 201)) == [None]  # what was wanted before the stop is forgotten
+
+
+def test_ticks_that_were_slept_through_are_made_up_for(model, home):
+    streams = [CommandStream(RobotModel.load()) for _ in range(2)]
+    for stream in streams:
+        stream.set_joints(JointReading(0, model.neutral, None))
+        stream.add_chunk(chunk(home), 0)
+    every, third = run(streams[0], model.neutral, (0, 91)), run(streams[1], model.neutral, (0, 91), every=3)
+    np.testing.assert_allclose([c.positions for c in every[::3]], [c.positions for c in third], atol=1e-12)
+    assert streams[0].step(90 * TICK_NS + 1_000_000) is None  # no tick is due yet
+    assert streams[0].idle == ""
+
+
+def test_actions_at_uneven_times_are_refused(model, home):
+    good = chunk(home)
+    for times_ns in (good.times_ns - STEP_NS, good.times_ns + 5_000_000):
+        with pytest.raises(ShapeError, match=r"due at \(i \+ 1\) / rate"):
+            CommandStream(model).add_chunk(Chunk(0, good.actions, times_ns), 0)
+
+
+def test_only_the_source_in_force_is_followed(model, home):
+    stream = CommandStream(model, target_timeout=0.2)
+    stream.set_joints(JointReading(0, model.neutral, None))
+    assert not stream.set_target(StampedHandState(0, home))
+    stream.set_source("teleop")
+    assert not stream.add_chunk(chunk(home), 0)
+    assert stream.step(0) is None
+    assert stream.idle == "no fresh teleop target"
+    target = home.copy()
+    target[RIGHT_Y] += 0.02
+    assert stream.set_target(StampedHandState(0, target))
+    commands = run(stream, model.neutral, (0, 60))
+    assert [c is None for c in commands] == [False] * 51 + [True] * 9  # 0.2 s
+    reached = model.hand_state(commands[50].positions).to_vector()
+    assert reached[RIGHT_Y] == pytest.approx(target[RIGHT_Y], abs=2e-3)
+    with pytest.raises(ValueError, match="a source of policy, teleop, got 'joystick'"):
+        stream.set_source("joystick")
+
+
+def test_when_time_begins_again_old_targets_are_forgotten(model, home):
+    stream = CommandStream(model)
+    stream.set_joints(JointReading(10_000_000_000, model.neutral, None))
+    stream.add_chunk(chunk(home, stamp_ns=10_000_000_000), 10_000_000_000)
+    assert stream.step(10_000_000_000) is not None
+    stream.set_joints(JointReading(0, model.neutral, None))
+    assert stream.step(0) is None
+    assert stream.add_chunk(chunk(home), 0)
+    assert stream.step(0) is not None
+
+
+def test_a_chunk_solved_as_a_whole_reaches_its_actions(model, home):
+    wanted = chunk(home)
+    joints = solve_chunk(Retargeting(model), wanted, model.neutral)
+    assert joints.shape == (HORIZON, 26)
+    reached = np.array([model.hand_state(q).to_vector() for q in joints])
+    np.testing.assert_allclose(reached[:, WRIST_POSITIONS], wanted.actions[:, WRIST_POSITIONS], atol=1e-3)
