@@ -31,7 +31,8 @@ class InlineParameter:
 
     def to_yaml(self) -> str:
         """The file's content."""
-        return yaml.safe_dump({self.node: {"ros__parameters": {self.name: self.value}}}, default_flow_style=True)
+        content = {self.node: {"ros__parameters": {self.name: self.value}}}
+        return yaml.safe_dump(content, default_flow_style=True, width=1 << 20)  # one line
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,11 @@ class _Supervisor:
                 while self._running:
                     self._step()
             finally:  # an error of ours must not leave programs behind either
-                for name in list(self._running):
-                    _signal_group(self._running[name], signal.SIGKILL)
+                for name, child in self._running.items():
+                    _signal_group(child, signal.SIGKILL)
+                    child.wait()
+                    if child.stdout and name not in self._readers:
+                        child.stdout.close()
         return 1 if self._failed else 0
 
     def _step(self) -> None:
@@ -121,11 +124,14 @@ class _Supervisor:
     def _follow(self, name: str, color: int) -> None:
         """Print a process's lines as they come; its end is an event."""
         child = self._running[name]
+        stdout = child.stdout
+        assert stdout is not None  # _start pipes it
         prefix = f"\x1b[{color}m[{name}]\x1b[0m " if self._output.isatty() else f"[{name}] "
 
         def read() -> None:
-            for line in child.stdout or ():
-                self._print(prefix + line.rstrip("\n"))
+            with stdout:
+                for line in stdout:
+                    self._print(prefix + line.rstrip("\n"))
 
         def wait() -> None:
             child.wait()
