@@ -12,10 +12,10 @@ is; so it corrects itself after a disturbance. Pace, height and angles vary with
 from dataclasses import dataclass
 
 import numpy as np
-from firsthand.robot.joints import RIGHT_HAND_SLICE
-from firsthand.robot.model import RobotModel
 from numpy.typing import NDArray
 
+from firsthand.robot.joints import RIGHT_HAND_SLICE
+from firsthand.robot.model import RobotModel
 from firsthand.simulation.simulated_body import SimulatedBody
 from firsthand.simulation.tasks.interface import ObjectState
 from firsthand.simulation.tasks.push import GOAL_CENTER, GOAL_HALF_SIZE, standing
@@ -29,7 +29,7 @@ Array = NDArray[np.floating]
 RIGHT = 1  # index of the right hand among (left, right)
 
 PALM_IN_WRIST = np.array([0.135, 0.0, -0.022])  # [m], where the right palm touches, in its wrist frame
-PADDLE = (0.15, 0.05, 0.10, 0.10, 0.10, 0.10)  # [rad], thumb yaw and pitch, fingers: an almost flat right hand
+PADDLE = (-0.05, 0.0, 0.08, 0.08, 0.08, 0.08)  # [rad], thumb yaw and pitch, fingers: a flat right hand, thumb out of the way
 GAP = 0.025  # [m], between palm and object before the push
 CLEARANCE = 0.07  # [m], between hand and object on the way over it
 ARRIVED = 0.012  # [m]
@@ -56,8 +56,8 @@ class Manner:
     def draw(cls, rng: np.random.Generator) -> "Manner":
         """One person's manner of doing it."""
         return cls(
-            pace=float(rng.uniform(0.16, 0.24)),
-            push_pace=float(rng.uniform(0.13, 0.20)),
+            pace=float(rng.uniform(0.12, 0.17)),
+            push_pace=float(rng.uniform(0.09, 0.14)),
             height=float(rng.uniform(0.056, 0.066)),
             pitch=float(rng.uniform(0.14, 0.24)),
             roll=float(rng.uniform(0.10, 0.22)),
