@@ -9,7 +9,7 @@ Shapes: B batch, h heads, Q queries, N blocks, k selected, V views.
 """
 
 from dataclasses import dataclass
-from math import sqrt
+from math import log, sqrt
 from typing import Any
 
 import torch
@@ -17,6 +17,9 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from firsthand_training.models.sparse_attention import BlockLayout, Selection, selection_mask
+
+
+ENOUGH = 1e-5  # error of the sum below which rounding would only make it worse
 
 
 @dataclass(frozen=True)
@@ -84,39 +87,45 @@ def soft_top_k(scores: Tensor, k: int, temperature: float) -> Tensor:
     if k == scores.shape[-1]:
         return torch.ones_like(scores)
     spread = temperature * scores.detach().std(dim=-1, keepdim=True).clamp(min=1e-6)
-    soft: Tensor = _ExactlyK.apply(scores, k, spread)  # type: ignore[no-untyped-call]
+    scaled = (scores - scores.detach().mean(dim=-1, keepdim=True)) / spread
+    soft: Tensor = _ExactlyK.apply(scaled, k)  # type: ignore[no-untyped-call]
     return soft
 
 
 class _ExactlyK(torch.autograd.Function):
-    """The threshold is found without a graph; its derivative follows from the sum being k (implicit function)."""
+    """sigmoid(x - threshold) that sums to k.
+
+    The threshold is found without a graph; its derivative follows from the sum being k (implicit function).
+    """
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, k: int, spread: Tensor) -> Tensor:
-        soft = ((scores - _threshold(scores, k, spread)) / spread).sigmoid()
-        ctx.save_for_backward(soft, spread)
+    def forward(ctx: Any, scaled: Tensor, k: int) -> Tensor:
+        soft = (scaled - _threshold(scaled, k)).sigmoid()
+        ctx.save_for_backward(soft)
         return soft
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        soft, spread = ctx.saved_tensors
-        slope = soft * (1 - soft) / spread
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (soft,) = ctx.saved_tensors
+        slope = soft * (1 - soft)
         common = (gradients[0] * slope).sum(dim=-1, keepdim=True) / slope.sum(dim=-1, keepdim=True).clamp(min=1e-12)
-        return slope * (gradients[0] - common), None, None
+        return slope * (gradients[0] - common), None
 
 
-def _threshold(scores: Tensor, k: int, spread: Tensor, iterations: int = 12) -> Tensor:
+def _threshold(scaled: Tensor, k: int, iterations: int = 12) -> Tensor:
     """Where the soft selection sums to k, (..., 1): Newton steps, kept inside a shrinking bracket."""
-    low = scores.amin(dim=-1, keepdim=True) - 20 * spread
-    high = scores.amax(dim=-1, keepdim=True) + 20 * spread
-    threshold = scores.topk(k, dim=-1).values[..., -1:]
+    count = scaled.shape[-1]
+    edge = log(k / (count - k))  # of equal values x the threshold is x - edge
+    low = scaled.amin(dim=-1, keepdim=True) - edge
+    high = scaled.amax(dim=-1, keepdim=True) - edge
+    threshold = (low + high) / 2
     for _ in range(iterations):
-        soft = ((scores - threshold) / spread).sigmoid()
+        soft = (scaled - threshold).sigmoid()
         excess = soft.sum(dim=-1, keepdim=True) - k
         low, high = torch.where(excess > 0, threshold, low), torch.where(excess > 0, high, threshold)
-        slope = (soft * (1 - soft)).sum(dim=-1, keepdim=True) / spread
-        newton = threshold + excess / slope.clamp(min=1e-12)
-        threshold = torch.where((newton > low) & (newton < high), newton, (low + high) / 2)
+        newton = threshold + excess / (soft * (1 - soft)).sum(dim=-1, keepdim=True).clamp(min=1e-12)
+        moved = torch.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
+        threshold = torch.where(excess.abs() < ENOUGH, threshold, moved)
     return threshold
 
 
