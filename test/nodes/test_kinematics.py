@@ -56,6 +56,7 @@ class Rig:
         self.ros, self.node = ros, ros.node("body")
         self.joints = MODEL.neutral  # None: the body is silent
         self.time_ns = 0 if in_simulation else None
+        self.measured_ns = set()
         self.states, self.commands, self.trajectories, self.health = [], [], [], {}
         publish, subscribe = self.node.create_publisher, self.node.create_subscription
         self.measured = publish(JointState, "joint_states", PUBLISH)
@@ -68,7 +69,8 @@ class Rig:
         subscribe(DiagnosticArray, "/diagnostics", self.on_health, ALL)
         if in_simulation:
             parameters["use_sim_time"] = True
-        self.kinematics = ros.make(Kinematics, **parameters)
+        patient = {"joints_timeout": 1.0}  # the body shares the test's thread and may be kept waiting
+        self.kinematics = ros.make(Kinematics, **(patient | parameters))
         self.node.create_timer(0.01, self.measure)
         ros.spin_until(lambda: self.states and self.chunks.get_subscription_count(), what="hand states")
 
@@ -81,7 +83,9 @@ class Rig:
             self.time_ns += 4_000_000
             self.clock.publish(write_clock(self.time_ns))
         if self.joints is not None:
-            self.measured.publish(write_joint_state(JOINTS, self.joints, self.now_ns))
+            now_ns = self.now_ns
+            self.measured_ns.add(now_ns)
+            self.measured.publish(write_joint_state(JOINTS, self.joints, now_ns))
 
     def on_health(self, message):
         self.health |= {s.name: (s.message, {v.key: v.value for v in s.values}) for s in message.status}
@@ -93,26 +97,20 @@ class Rig:
         self.ros.spin_until(lambda: intake.refused >= number, what="a refusal")
         return intake.last_error
 
-    def silent(self, why):
-        """Whether no command comes any more once the node has said why."""
+    def silent(self, why, seconds=0.1):
+        """Whether nothing is commanded any more once the node has said why."""
         self.ros.spin_until(lambda: self.kinematics._stream.idle == why, what=f"silence: {why}")
-        self.pass_states(10)  # what was under way is heard by then
-        count = len(self.commands)
-        self.pass_states(10)
-        return len(self.commands) == count
-
-    def pass_states(self, number):
-        count = len(self.states) + number
-        self.ros.spin_until(lambda: len(self.states) >= count, what="hand states")
+        since_ns = self.now_ns
+        self.ros.spin_until(lambda: self.states[-1].stamp_ns > since_ns + seconds * SECOND, what="hand states")
+        return all(command.stamp_ns <= since_ns for command in self.commands)
 
 
 def test_measured_joints_become_the_hand_state_with_their_stamp(ros):
     rig = Rig(ros, state_rate=50.0)
     ros.spin_until(lambda: len(rig.states) >= 5)
     np.testing.assert_allclose(rig.states[-1].vector, HOME, atol=1e-9)
-    gaps = np.diff([state.stamp_ns for state in rig.states])
-    assert np.all(gaps >= 9_000_000)  # the body measures every 10 ms
-    assert np.mean(gaps) > 15_000_000
+    periods = [state.stamp_ns // 20_000_000 for state in rig.states]
+    assert len(set(periods)) == len(periods)  # the body measures twice a period
     assert not rig.commands
 
 
@@ -135,7 +133,7 @@ def test_a_chunk_becomes_commands_every_four_milliseconds_and_a_trajectory(ros):
 
 def test_a_chunk_that_runs_out_ends_in_silence_and_says_so(ros):
     rig = Rig(ros)
-    rig.send_chunk(actions=actions()[:4])
+    rig.send_chunk(actions=actions()[:15])
     ros.spin_until(lambda: rig.commands)
     assert rig.silent("no chunk covers this time")
     name = "kinematics: commands"
@@ -161,7 +159,7 @@ def test_bad_joints_are_refused_and_never_become_a_hand_state(ros):
     intake = rig.kinematics._joints_in
     nan = JointState(name=list(JOINTS), position=[float("nan"), *MODEL.neutral[1:]])
     strangers = JointState(name=[f"joint_{i}" for i in range(26)], position=[0.0] * 26)
-    old = write_joint_state(JOINTS, MODEL.neutral, rig.now_ns - SECOND)
+    old = write_joint_state(JOINTS, MODEL.neutral, rig.now_ns - 5 * SECOND)
     for number, (message, why) in enumerate([(nan, JOINTS[0]), (strangers, JOINTS[0]), (old, "older than")], start=1):
         rig.measured.publish(message)
         assert why in rig.refusal(intake, number)
@@ -212,5 +210,5 @@ def test_in_simulation_every_joint_state_is_answered_with_its_stamp(ros):
     rig.send_chunk()
     ros.spin_until(lambda: len(rig.commands) > 50, what="commands")
     stamps = np.array([command.stamp_ns for command in rig.commands])
-    np.testing.assert_array_equal(np.diff(stamps), 4_000_000)
-    assert rig.now_ns - stamps[-1] <= 8_000_000
+    assert np.all(np.diff(stamps) > 0)
+    assert set(stamps) <= rig.measured_ns

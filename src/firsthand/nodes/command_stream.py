@@ -133,38 +133,36 @@ class CommandStream:
             The command; None while no tick is due, or for the reason in `idle`.
         """
         with self._lock:
-            goal = self._goal(now_ns)
-            self.idle = self._obstacle(goal, now_ns)
-            if self.idle or goal is None or self._joints is None:
+            self.idle = self._fault_of_joints(now_ns)
+            command = None
+            for tick_ns in () if self.idle else self._ticks_until(now_ns):
+                command = self._advance(tick_ns)
+            if self.idle:
                 self._tick_ns = None
-                return None
-            ticks = self._ticks_until(now_ns)
-            if ticks == 0:
-                return None
-            return self._advance(ticks, goal)
+            return command
 
-    def _advance(self, ticks: int, goal: _Goal) -> StreamCommand:
-        for _ in range(ticks):
-            self._tick_ns = (self._tick_ns or 0) + TICK_NS
-            goal = self._goal(self._tick_ns) or goal
-            result = self._retargeting.solve(goal.vector, self._solution, TICK)
-            self._solution = result.q
-            positions = self._governor.step(result.q)
-        return StreamCommand(self._tick_ns or 0, positions, goal.observation_ns, result)
+    def _advance(self, tick_ns: int) -> StreamCommand | None:
+        self._tick_ns = tick_ns
+        goal = self._goal(tick_ns)
+        if goal is None:
+            self.idle = "no chunk covers this time" if self._source == "policy" else "no fresh teleop target"
+            return None
+        result = self._retargeting.solve(goal.vector, self._solution, TICK)
+        self._solution = result.q
+        return StreamCommand(tick_ns, self._governor.step(result.q), goal.observation_ns, result)
 
-    def _ticks_until(self, now_ns: int) -> int:
-        """How many ticks are due, rounded: a thread that wakes a little early is not a tick short."""
-        gap = None if self._tick_ns is None else now_ns - self._tick_ns
-        if gap is None or not -TICK_NS < gap < LONGEST_GAP_NS or not self._gate_moves:
-            self._start_at_measured_joints(now_ns)
-            return 1
-        return round(gap / TICK_NS)
+    def _ticks_until(self, now_ns: int) -> range:
+        """The times of the ticks that are due, rounded: a thread that wakes a little early is not a tick short."""
+        last_ns = self._tick_ns
+        if last_ns is None or not -TICK_NS < now_ns - last_ns < LONGEST_GAP_NS or not self._gate_moves:
+            self._start_at_measured_joints()
+            last_ns = now_ns - TICK_NS
+        return range(last_ns + TICK_NS, now_ns + TICK_NS // 2 + 1, TICK_NS)
 
-    def _start_at_measured_joints(self, now_ns: int) -> None:
-        assert self._joints is not None, "an obstacle otherwise"
+    def _start_at_measured_joints(self) -> None:
+        assert self._joints is not None, "a fault otherwise"
         self._solution = self._joints.positions
         self._governor.reset(self._joints.positions)
-        self._tick_ns = now_ns - TICK_NS
 
     def _goal(self, now_ns: int) -> _Goal | None:
         """What the source in force wants now."""
@@ -175,14 +173,11 @@ class CommandStream:
             return None
         return _Goal(self._teleop.vector, self._teleop.stamp_ns)
 
-    def _obstacle(self, goal: _Goal | None, now_ns: int) -> str:
+    def _fault_of_joints(self, now_ns: int) -> str:
         if self._joints is None:
             return "no joint_states yet"
-        if (age := now_ns - self._joints.stamp_ns) > self._joints_timeout_ns:
-            return f"joint_states are {age / SECOND:.2f} s old"
-        if goal is None:
-            return "no chunk covers this time" if self._source == "policy" else "no fresh teleop target"
-        return ""
+        age = now_ns - self._joints.stamp_ns
+        return f"joint_states are {age / SECOND:.2f} s old" if age > self._joints_timeout_ns else ""
 
     def _forget_targets(self) -> None:
         self._timeline.clear()
