@@ -1,8 +1,8 @@
 """Where the fingertips are, and how they move, in a few microseconds.
 
 A chain of hinges puts its tip at a sum of cosines: every coordinate is sum_k a_k cos(w_k q) + b_k sin(w_k q), where
-each w_k q is a sum or difference of the chain's joint angles. Followers turn by fixed multiples of their motors, so that
-the w_k are known, and the a_k, b_k follow from forward kinematics at enough postures, whatever the hand's geometry.
+each w_k q is a sum or difference of the chain's joint angles. Followers turn by fixed multiples of their motors, so the
+w_k are known, and the a_k, b_k follow from forward kinematics at enough postures, whatever the hand's geometry.
 """
 
 import itertools
@@ -43,21 +43,22 @@ class Fingertips:
             raise ModelError(f"expected hands made of hinges; their fingertips are off by {residual:.1e} m")
         cosine, sine = np.split(weights.T, 2, axis=1)  # (30, terms) each
         used = (np.abs(cosine) + np.abs(sine)).max(axis=0) > NEGLIGIBLE
-        self._waves = np.ascontiguousarray(waves[used])
-        self._cosine, self._sine = np.ascontiguousarray(cosine[:, used]), np.ascontiguousarray(sine[:, used])
+        self._waves = np.ascontiguousarray(waves[used])  # (terms, 12)
+        self._weights = np.hstack([cosine[:, used], sine[:, used]])  # (30, 2 terms)
+        self._slopes = np.vstack([-self._waves, self._waves])  # of cosine and sine, before the chain rule's other half
 
     def at(self, q: Array) -> Array:
         """Fingertips (2, 5, 3), [m], left then right, thumb to little, at the twelve motor angles."""
         phases = self._waves @ q
-        return (self._cosine @ np.cos(phases) + self._sine @ np.sin(phases)).reshape(2, 5, 3)
+        return (self._weights @ np.concatenate((np.cos(phases), np.sin(phases)))).reshape(2, 5, 3)
 
     def with_jacobian(self, q: Array) -> tuple[Array, Array]:
         """Fingertips (2, 5, 3) and their derivatives (2, 5, 3, 12), [m/rad]."""
         phases = self._waves @ q
         cosine, sine = np.cos(phases), np.sin(phases)
-        slopes = self._sine * cosine - self._cosine * sine
-        tips = self._cosine @ cosine + self._sine @ sine
-        return tips.reshape(2, 5, 3), (slopes @ self._waves).reshape(2, 5, 3, 12)
+        tips = self._weights @ np.concatenate((cosine, sine))
+        jacobian = self._weights @ (np.concatenate((sine, cosine))[:, None] * self._slopes)
+        return tips.reshape(2, 5, 3), jacobian.reshape(2, 5, 3, 12)
 
 
 def _chains(model: RobotModel) -> list[Array]:

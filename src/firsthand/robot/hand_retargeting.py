@@ -4,9 +4,10 @@ A hand's fingers have one motor each and its thumb two, so that most targets can
 minimises, for both hands at once,
 
     sum over fingers of  |tip - target|^2
-    + sum over fingers of  w(d) (|thumb tip - finger tip| - d)^2     d: the same distance in the target
+    + sum over fingers of  w(d)^2 |(thumb tip - finger tip) - (the same in the target)|^2
 
-where w(d) grows as thumb and finger close in: a pinch stays a pinch even where the two tips cannot both be right. Joint
+where w(d) grows as the target's thumb and finger close in to d: a pinch stays a pinch even where the two tips cannot
+both be right. Joint
 limits and the longest step are bounds of the quadratic programs, so they hold exactly. Fingertips of a person are first
 brought to the robot's proportions by a `TipCalibration`.
 """
@@ -24,6 +25,7 @@ from firsthand.robot.model import RobotModel
 
 Array = NDArray[np.floating]
 
+SMALL = 1e-9
 NO_ROWS = np.zeros((0, 12))
 NO_SENSE = np.zeros(12, dtype=np.int32)
 
@@ -36,9 +38,9 @@ class HandRetargetingSettings:
     converged: float = 5e-3  # [rad], no further iteration after a step this small
     damping: float = 2e-3  # [m/rad], what a step costs against the error it removes
     longest_step: float = 0.3  # [rad] of any motor in one solve
-    pinch_weight: float = 6.0  # of a closed pinch's distance against a tip's position
+    pinch_weight: float = 4.0  # of a closed pinch's distance against a tip's position
     pinch_closed: float = 0.015  # [m], full weight below
-    pinch_open: float = 0.050  # [m], no weight above
+    pinch_open: float = 0.030  # [m], no weight above
 
 
 DEFAULT = HandRetargetingSettings()
@@ -126,14 +128,15 @@ class HandRetargeting:
         start = np.minimum(np.maximum(start, self._lower), self._upper)
         lower = np.maximum(self._lower, start - settings.longest_step)
         upper = np.minimum(self._upper, start + settings.longest_step)
-        known = np.isfinite(targets).all(axis=-1)
+        known = np.isfinite(targets)
         everything = bool(known.all())
         q = start
         for _ in range(settings.iterations):
             tips, jacobian = self._fingertips.with_jacobian(q)
-            rows, residuals = jacobian.reshape(30, 12), (targets - tips).reshape(30)
+            rows: Array = jacobian.reshape(30, 12)
+            residuals: Array = (targets - tips).reshape(30)
             if not everything:
-                rows, residuals = _only(known, rows, residuals)
+                rows, residuals = _only(known.reshape(10, 3), rows, residuals)
             if pinches is not None:
                 more_rows, more_residuals = pinches.rows(tips, jacobian)
                 rows, residuals = np.concatenate((rows, more_rows)), np.concatenate((residuals, more_residuals))
@@ -152,44 +155,44 @@ class HandRetargeting:
     def _pinches(self, tips: Array) -> "_Pinches | None":
         """The pinches to keep, if there are any."""
         settings = self.settings
-        distance = _length(tips[:, :1] - tips[:, 1:]).reshape(8)
-        if self.calibration is not None:
-            distance = np.maximum(distance - self.calibration.touch, 0.0)
-        closeness = (settings.pinch_open - distance) / (settings.pinch_open - settings.pinch_closed)
-        near = np.flatnonzero(closeness > 0.0)
+        apart = (tips[:, :1] - tips[:, 1:]).reshape(8, 3)
+        distance = _length(apart)
+        near = np.flatnonzero(distance < settings.pinch_open)
         if not len(near):
             return None
-        return _Pinches(near, distance[near], settings.pinch_weight * np.minimum(closeness[near], 1.0))
+        apart, distance = apart[near], distance[near]
+        closeness = (settings.pinch_open - distance) / (settings.pinch_open - settings.pinch_closed)
+        touch = 0.0 if self.calibration is None else self.calibration.touch
+        gap = np.maximum(distance - touch, 0.0) / np.maximum(distance, SMALL)
+        return _Pinches(near, apart * gap[:, None], settings.pinch_weight * np.minimum(closeness, 1.0))
 
 
 @dataclass(frozen=True)
 class _Pinches:
-    """Fingers whose distance to the thumb is to be kept."""
+    """Fingers whose place relative to the thumb is to be kept."""
 
-    fingers: Array  # (n,), of the eight: left index to right little
-    distance: Array  # (n,), [m]
+    fingers: NDArray[np.integer]  # (n,), of the eight: left index to right little
+    apart: Array  # (n, 3), [m], from the finger's tip to the thumb's
     weight: Array  # (n,)
 
     def rows(self, tips: Array, jacobian: Array) -> tuple[Array, Array]:
-        """rows @ step = residuals, (n, 12) and (n,)."""
+        """rows @ step = residuals, (3 n, 12) and (3 n,)."""
         apart = (tips[:, :1] - tips[:, 1:]).reshape(8, 3)[self.fingers]
         slope = (jacobian[:, :1] - jacobian[:, 1:]).reshape(8, 3, 12)[self.fingers]
-        length = _length(apart)
-        scaled = self.weight / np.maximum(length, 1e-6)
-        return ((apart * scaled[:, None])[:, None, :] @ slope)[:, 0], self.weight * (self.distance - length)
+        rows = (slope * self.weight[:, None, None]).reshape(-1, 12)
+        return rows, ((self.apart - apart) * self.weight[:, None]).reshape(-1)
 
 
-def _only(known: Array, rows: Array, residuals: Array) -> tuple[Array, Array]:
+def _only(known: NDArray[np.bool_], rows: Array, residuals: Array) -> tuple[Array, Array]:
     """Drop what fingers without a target would ask for."""
-    keep = np.repeat(known.reshape(10), 3)
+    keep = np.repeat(known.all(axis=1), 3)
     return rows[keep], residuals[keep]
 
 
 def _length(vectors: Array) -> Array:
     """Along the last axis; infinite where it cannot be told."""
-    length = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
-    length[np.isnan(length)] = np.inf
-    return length
+    length = np.sqrt((vectors * vectors).sum(axis=-1))
+    return np.where(np.isnan(length), np.inf, length)
 
 
 def _check_tips(tips: Array) -> Array:
