@@ -29,6 +29,13 @@ class Arms:
         self.torso_placement = model.link_pose("torso_link", model.zero)
         """pelvis_from_torso, (4, 4); the waist does not move."""
         self._wrists = tuple(self.model.getFrameId(f"{side}_wrist") for side in SIDES)
+        # Pinocchio hands out views of its own memory: fetched once, they show the wrists of every later update.
+        self.wrist_rotations = tuple(self.data.oMf[wrist].rotation for wrist in self._wrists)
+        """pelvis_from_wrist, left then right, (3, 3)."""
+        self.wrist_positions = tuple(self.data.oMf[wrist].translation for wrist in self._wrists)
+        """pelvis_from_wrist, left then right, (3,), [m]."""
+        self.world_jacobian = self.data.J
+        """(6, 14): column j is the twist, at the origin of the pelvis, that joint j gives to all that hangs on it."""
         self.update(np.zeros(len(ARMS)))
 
     def update(self, q: Array) -> None:
@@ -37,16 +44,6 @@ class Arms:
         for wrist in self._wrists:
             pin.updateFramePlacement(self.model, self.data, wrist)
 
-    def wrist_placement(self, side: int) -> tuple[Array, Array]:
-        """pelvis_from_wrist, left 0, right 1: rotation (3, 3) and position (3,), [m]."""
-        placement = self.data.oMf[self._wrists[side]]
-        return placement.rotation, placement.translation
-
     def wrist_jacobian(self, side: int) -> Array:
-        """d(position, rotation) / dq, (6, 14), of the wrist's origin along the axes of the pelvis."""
+        """d(position, rotation) / dq, (6, 14), of the left (0) or right (1) wrist along the axes of the pelvis."""
         return pin.getFrameJacobian(self.model, self.data, self._wrists[side], pin.LOCAL_WORLD_ALIGNED)
-
-    @property
-    def world_jacobian(self) -> Array:
-        """(6, 14): column j is the twist, at the origin of the pelvis, that joint j gives to all that hangs on it."""
-        return self.data.J
