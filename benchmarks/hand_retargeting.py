@@ -4,8 +4,8 @@
 
 Three streams at 60 Hz: `robot`, fingertips of the robot's own hands (what a policy trained on it asks for); `person`, a
 kinematic human hand with the proportions of a headset's 25-joint skeleton, through fists, points, grasps and pinches in
-which thumb and finger touch; `broken`, the person with lost and absurd fingertips (errors are those of the others). Time
-is CPU time of this thread; the last line says how busy the machine was.
+which thumb and finger touch; `broken`, the person with lost and absurd fingertips (errors are those of the others).
+Time is CPU time of this thread; the last line says how busy the machine was.
 """
 
 import argparse
@@ -274,7 +274,7 @@ def break_stream(stream: Array) -> Array:
     fate = generator.uniform(size=stream.shape[:-1])
     broken[fate < 0.1] = np.nan
     absurd = generator.normal(size=(int((fate > 0.9).sum()), 3))
-    broken[fate > 0.9] = absurd + np.sign(absurd) * LONGEST_HAND
+    broken[fate > 0.9] = absurd + np.sign(absurd) * 2 * LONGEST_HAND
     return broken
 
 

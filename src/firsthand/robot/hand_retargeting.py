@@ -37,6 +37,7 @@ class HandRetargetingSettings:
     iterations: int = 3  # at most, per solve
     converged: float = 5e-3  # [rad], no further iteration after a step this small
     damping: float = 2e-3  # [m/rad], what a step costs against the error it removes
+    farthest: float = 0.35  # [m] from the wrist along any axis; a fingertip beyond is taken for a tracking fault
     longest_step: float = 0.3  # [rad] of any motor in one solve
     pinch_weight: float = 4.0  # of a closed pinch's distance against a tip's position
     pinch_closed: float = 0.015  # [m], full weight below
@@ -106,8 +107,8 @@ class HandRetargeting:
     def solve(self, fingertips_in_wrist: Array, q_hands: Array) -> HandRetargetingResult:
         """Move both hands towards their targets.
 
-        A finger whose target is not finite stays where it is and its error is infinite; unreachable targets are
-        approached as far as the limits allow.
+        A finger whose target is lost (not finite) or absurd (`farthest`) stays where it is, and its error says so;
+        unreachable targets are approached as far as the limits allow.
 
         Args:
             fingertips_in_wrist: (2, 5, 3), [m], thumb to little, each in its own wrist frame.
@@ -128,7 +129,7 @@ class HandRetargeting:
         start = np.minimum(np.maximum(start, self._lower), self._upper)
         lower = np.maximum(self._lower, start - settings.longest_step)
         upper = np.minimum(self._upper, start + settings.longest_step)
-        known = np.isfinite(targets)
+        known = np.abs(targets) < settings.farthest  # neither lost (NaN) nor absurd
         everything = bool(known.all())
         q = start
         for _ in range(settings.iterations):

@@ -24,6 +24,16 @@ DFX_BASE_FROM_WRIST: NDArray[np.floating] = np.array(
     ]
 )
 
+# The same for the Inspire FTP hand, left_base_link and right_base_link alike: its fingers point along +z and its palm
+# faces +y, and the official description mounts both bases so that one matrix serves both sides.
+FTP_BASE_FROM_WRIST: NDArray[np.floating] = np.array(
+    [
+        [0.0, -1.0, 0.0],
+        [0.0, 0.0, -1.0],
+        [1.0, 0.0, 0.0],
+    ]
+)
+
 
 def pose(rotation: NDArray[np.floating], position: NDArray[np.floating]) -> NDArray[np.floating]:
     """A homogeneous (4, 4) matrix, parent_from_child, from its parts."""
