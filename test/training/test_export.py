@@ -1,0 +1,105 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from firsthand.errors import CheckpointError
+from firsthand.policy.checkpoint import load_manifest
+from firsthand.policy.session import Policy
+from firsthand_training.models.world_model import WorldModelPolicy, WorldModelSettings
+from firsthand_training.training import export as export_module
+from firsthand_training.training.export import check_parity, export, write_graphs
+from firsthand_training.training.train import TrainSettings, fit
+from firsthand_training.training.training_state import load_trained_model
+from firsthand_training.training.windows import Statistics
+
+CACHE = {"encoder": "dinov2_vits14", "source_sha256": "0" * 64, "image_size": [56, 84], "every": 1, "fps": 25}
+
+
+@pytest.fixture(scope="module")
+def training_state(episodes, network, tmp_path_factory):
+    settings = TrainSettings(
+        network=network, steps=30, batch=8, warm_up=1, learning_rate=3e-3, held_out=0.0, device="cpu", threads=1
+    )
+    return fit(episodes, tmp_path_factory.mktemp("run"), settings, {"cache": CACHE}, progress=False)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(training_state, tmp_path_factory):
+    return export(training_state, tmp_path_factory.mktemp("checkpoint"), task="reach")
+
+
+def test_the_robot_predicts_what_training_predicts(training_state, checkpoint, episodes):
+    trained, episode = load_trained_model(training_state), episodes[0]
+    policy = Policy.load(checkpoint)
+    for time in (0, 7, 20):
+        features = episode.features[time].astype(np.float32)
+        prediction = policy.act(features, episode.state[time])
+        statistics = trained.statistics
+        normalized = (features - statistics.feature_mean) / statistics.feature_std
+        state = torch.tensor(statistics.state.normalize(episode.state[time]), dtype=torch.float32)
+        output = trained.model(torch.from_numpy(normalized)[None], state[None])
+        actions = statistics.action.denormalize(output.actions[0].detach().numpy())
+        np.testing.assert_allclose(prediction.actions[:, 18:], actions[:, 18:], atol=1e-4)  # rotations: orthonormalised
+        future = output.future_features[0].detach().numpy() * statistics.feature_std + statistics.feature_mean
+        np.testing.assert_allclose(prediction.future_features, future, atol=1e-4)
+        selected = torch.stack([each.indices[0] for each in output.selections])
+        assert (prediction.selected == selected.numpy()).mean() > 0.99
+
+
+def test_the_folder_explains_itself(checkpoint, training_state, network):
+    manifest = load_manifest(checkpoint)
+    assert (manifest.task, manifest.rate, manifest.horizon, manifest.stride) == ("reach", 25.0, 6, 2)
+    assert manifest.encoder.feature_shape == (2, 4, 6, 8)
+    assert manifest.provenance["step"] == 30
+    assert manifest.provenance["export_parity"]["actions"] <= 1e-4
+    model = WorldModelPolicy(WorldModelSettings(**manifest.network))
+    model.load_state_dict(load_file(checkpoint / "model.safetensors"))
+    trained = load_trained_model(training_state)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), trained.model.parameters(), strict=True))
+    np.testing.assert_allclose(manifest.action_normalization.std, trained.statistics.action.std)
+
+
+def test_the_shipped_size_exports_with_parity(tmp_path):
+    """Random weights and inputs at full size: trained zeros and regular inputs would hide a wrong graph."""
+    torch.manual_seed(0)
+    model, random = WorldModelPolicy(WorldModelSettings()), np.random.default_rng(0)
+    for parameter in model.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    spread = export_module.Normalization(random.normal(size=54), random.uniform(0.01, 0.3, size=54))
+    features = random.normal(size=384).astype(np.float32), random.uniform(0.5, 3, size=384).astype(np.float32)
+    statistics = Statistics(spread, spread, *features)
+    write_graphs(model, statistics, tmp_path)
+    parity = check_parity(model, statistics, tmp_path, samples=2)
+    assert parity.actions < 1e-5
+    assert parity.selected > 0.99
+
+
+def test_graphs_of_another_network_are_refused(checkpoint, training_state):
+    trained = load_trained_model(training_state)
+    with torch.no_grad():
+        trained.model.action_decoder.out.bias += 1
+    with pytest.raises(CheckpointError, match="differ from the network"):
+        check_parity(trained.model, trained.statistics, checkpoint, samples=1)
+
+
+def test_a_failed_export_leaves_no_checkpoint(training_state, checkpoint, tmp_path, monkeypatch):
+    output = shutil.copytree(checkpoint, tmp_path / "older")
+    monkeypatch.setattr(export_module, "TOLERANCE", -1.0)
+    with pytest.raises(CheckpointError, match="differ from the network"):
+        export(training_state, output, task="reach")
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        Policy.load(output)
+
+
+def test_features_of_unknown_origin_are_not_exported(episodes, network, tmp_path):
+    settings = TrainSettings(network=network, steps=1, batch=2, held_out=0.0, device="cpu", threads=1)
+    with pytest.raises(CheckpointError, match="which encoder"):
+        export(fit(episodes, tmp_path, settings, progress=False), tmp_path / "out", task="reach")
+
+
+def test_the_manifest_is_plain_json(checkpoint):
+    assert json.loads((checkpoint / "manifest.json").read_text())["network"]["horizon"] == 6

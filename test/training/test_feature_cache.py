@@ -1,0 +1,83 @@
+"""The cache is written by the real encoder, from a dataset that the real writer wrote."""
+
+import json
+
+import numpy as np
+import pytest
+
+from firsthand.errors import EpisodeError
+from firsthand.vision.encoder import Encoder
+from firsthand_training.episodes.layout import EpisodeSettings
+from firsthand_training.episodes.read import Episodes
+from firsthand_training.episodes.write import EpisodeWriter, Frame
+from firsthand_training.training.feature_cache import CacheSettings, FeatureCache, cache_features
+from firsthand_training.training.windows import load_episodes
+
+SETTINGS = CacheSettings(every=2)
+FRAMES = 3
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    root = tmp_path_factory.mktemp("dataset")
+    random = np.random.default_rng(0)
+    with EpisodeWriter(root, EpisodeSettings(height=112, width=196)) as writer:
+        for _ in range(2):
+            writer.start("look")
+            for frame in range(FRAMES):
+                image = np.kron(random.integers(0, 255, (2, 8, 14, 3), np.uint8), np.ones((1, 14, 14, 1), np.uint8))
+                numbers = [random.normal(size=size) for size in (54, 54, 26, 26)]
+                writer.add(Frame(40_000_000 * (frame + 1), *numbers, image))
+            writer.save()
+    return root
+
+
+@pytest.fixture(scope="module")
+def cache(dataset, tmp_path_factory):
+    return cache_features(dataset, tmp_path_factory.mktemp("cache"), SETTINGS, progress=False)
+
+
+def test_the_cache_holds_what_the_robot_would_see(dataset, cache):
+    features = FeatureCache.open(cache).features(1)
+    assert features.shape == (2, 2, 8, 14, 384)  # frames 0 and 2
+    assert features.dtype == np.float16
+    pair = list(Episodes.open(dataset).stereo_frames(1))[2]
+    np.testing.assert_allclose(features[1], Encoder.load().encode(pair), atol=2e-2, rtol=2e-3)
+
+
+def test_episodes_come_with_their_features(dataset, cache):
+    episodes = load_episodes(dataset, FeatureCache.open(cache))
+    assert [each.every for each in episodes] == [2, 2]
+    np.testing.assert_allclose(episodes[1].state, Episodes.open(dataset).episode(1).state)
+    assert len(episodes[0].state) == FRAMES
+
+
+def test_caching_goes_on_where_it_stopped(dataset, cache):
+    opened = FeatureCache.open(cache)
+    kept, lost = opened.path(0), opened.path(1)
+    before, numbers = kept.stat().st_mtime_ns, np.array(opened.features(1))
+    lost.rename(lost.with_suffix(".tmp"))  # as after a kill in the middle of the second episode
+    with pytest.raises(EpisodeError, match="lacks episode 1; run the caching again"):
+        opened.features(1)
+    cache_features(dataset, cache, SETTINGS, progress=False)
+    assert kept.stat().st_mtime_ns == before
+    np.testing.assert_array_equal(opened.features(1), numbers)
+    assert not lost.with_suffix(".tmp").exists()
+
+
+def test_a_cache_of_other_settings_is_refused(dataset, cache):
+    with pytest.raises(EpisodeError, match=r"every=2.*every=1.*use another folder"):
+        cache_features(dataset, cache, CacheSettings(every=1), progress=False)
+
+
+def test_no_cache_and_a_damaged_one_are_told_apart(tmp_path):
+    with pytest.raises(EpisodeError, match="no feature cache"):
+        FeatureCache.open(tmp_path)
+    (tmp_path / "cache.json").write_text(json.dumps({"encoder": "other"}))
+    with pytest.raises(EpisodeError, match="does not describe"):
+        FeatureCache.open(tmp_path)
+
+
+def test_every_zeroth_frame_is_refused():
+    with pytest.raises(ValueError, match="every = 0"):
+        CacheSettings(every=0)
