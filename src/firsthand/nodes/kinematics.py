@@ -45,6 +45,7 @@ from firsthand.robot.joints import JOINTS
 from firsthand.robot.model import RobotModel
 from firsthand.robot.retargeting import Retargeting
 
+SILENCE = 0.5  # [s]
 SWITCH_INTERVAL = 0.0005  # [s]; at Python's own 5 ms a busy executor would hold the control thread up for a whole tick
 
 
@@ -75,6 +76,7 @@ class Kinematics(RunnableNode):
         self._reading: JointReading | None = None
         self._state_ns = self._observation_ns = 0  # stamps of the last hand state, and of what is being followed
         self._command: StreamCommand | None = None
+        self._commanded_at = float("-inf")  # on the monotonic clock
         self._latency, self._solving = Latencies(), Latencies()
         self._publish_on_topics()
         self._listen()
@@ -104,7 +106,7 @@ class Kinematics(RunnableNode):
         if command.observation_ns != self._observation_ns:
             self._observation_ns = command.observation_ns
             self._latency.add((self._now_ns() - command.observation_ns) / SECOND)
-        self._command = command
+        self._command, self._commanded_at = command, time.monotonic()
 
     def _publish_trajectory(self, chunk: Chunk) -> None:
         reading = self._reading
@@ -185,6 +187,8 @@ class Kinematics(RunnableNode):
             values["age of what is followed [ms]"] = (self._now_ns() - command.observation_ns) / 1e6
             values["arm ik"] = arms.status
         idle = self._stream.idle
+        if not idle and time.monotonic() - self._commanded_at > SILENCE:
+            idle = "no joint_states, so time stands still"
         return Status(WARN, f"silent: {idle}", values) if idle else Status(OK, "commanding", values)
 
     def _now_ns(self) -> int:
