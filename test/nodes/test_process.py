@@ -34,6 +34,7 @@ class ExampleSettings:
     rate: float = setting(250.0, "Ticks a second.", minimum=1.0)
     break_after: int = setting(0, "Tick that raises.")
     finish_after: int = setting(0, "Tick that is the last.")
+    break_timer: bool = setting(False, "Raise in a callback.")
 
 class Example(RunnableNode):
     def __init__(self, **options):
@@ -43,6 +44,8 @@ class Example(RunnableNode):
         self.words = self.create_publisher(String, "words", PUBLISH)
         self.thread = RatedThread(1 / self.settings.rate, self.tick, on_error=self.fail)
         self.thread.start()
+        if self.settings.break_timer:
+            self.create_timer(0.05, lambda: 1 / 0)
 
     def tick(self):
         self.ticks += 1
@@ -106,6 +109,14 @@ def test_an_error_on_the_thread_ends_it_with_one(start):
     assert stdout == "shut down\n"
 
 
+def test_an_error_in_a_callback_ends_it_with_one(start):
+    process = start("-p", "break_timer:=true")
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "ZeroDivisionError: division by zero" in stderr
+    assert stdout == "shut down\n"
+
+
 def test_its_own_end_is_a_good_end(start):
     process = start("-p", "finish_after:=5")
     stdout, _ = process.communicate(timeout=30)
@@ -116,7 +127,7 @@ def test_a_wrong_parameter_is_one_clear_line(start):
     process = start("-p", "rat:=5")
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "LaunchError: example has no parameter rat; it has rate, break_after, finish_after" in stderr
+    assert "LaunchError: example has no parameter rat; it has rate, break_after, finish_after, break_timer" in stderr
     assert "Traceback" not in stderr
     assert stdout == ""
 

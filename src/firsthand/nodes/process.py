@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -102,10 +102,23 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
+def _make_executor() -> Executor:
+    """Three streams of joints at 250 Hz cost 28 % of a core in the classic executor, 12 % in the event-driven one.
+
+    In Jazzy the latter cannot call back with a MessageInfo: subscriptions of ours take the message alone.
+    """
+    try:
+        from rclpy.experimental import EventsExecutor
+    except ImportError:  # Humble
+        return SingleThreadedExecutor()
+    return EventsExecutor()
+
+
 def _spin(node: RunnableNode, stop: threading.Event) -> int:
-    executor = SingleThreadedExecutor()
+    executor = _make_executor()
     executor.add_node(node)
     try:
+        # Never `spin()`: the EventsExecutor of the PyPI wheels hangs in it.
         while not stop.is_set() and not node.finished.is_set():
             executor.spin_once(timeout_sec=SPIN_TIMEOUT)
     finally:

@@ -11,8 +11,8 @@ LATEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 EVERY = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 """Readers who must not miss one: chunks, status."""
 
-RECORD = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
-"""The recorder."""
+RECORD = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
+"""The recorder: room for 0.8 s of a 250 Hz stream while the system is busy elsewhere."""
 
 CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """/clock, both ends, as every ROS 2 node reads it."""

@@ -20,7 +20,7 @@ from std_srvs.srv import Trigger
 from firsthand.bags.storage import BagSettings
 from firsthand.bags.write import BagSummary, BagWriter, Topic
 from firsthand.errors import BagError
-from firsthand.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Status
+from firsthand.nodes.diagnostics import ERROR, OK, Diagnostics, Status
 from firsthand.nodes.parameters import read_parameters, setting
 from firsthand.nodes.process import MEGABYTE, RunnableNode, run
 from firsthand.nodes.qos import LATCHED, RECORD
@@ -60,15 +60,6 @@ class RecorderSettings:
     format_version: int = setting(9, "Of rosbag2's metadata: 9 for Jazzy and later, 8 for Humble.", choices=(8, 9))
 
 
-@dataclass
-class Reception:
-    """What came on one topic during a recording."""
-
-    received: int = 0
-    lost: int = 0  # on the way, by the gaps in the sender's numbers
-    last: int = -1  # the sender's number of the last one
-
-
 class Recorder(RunnableNode):
     """Passes bytes from subscriptions to a BagWriter, whose thread waits for the disk."""
 
@@ -79,7 +70,6 @@ class Recorder(RunnableNode):
         self._classes = [message_class(one.type) for one in self._topics]  # fails before there is a bag
         self._writer: BagWriter | None = None
         self._listeners: list[Subscription] = []
-        self._receptions: dict[str, Reception] = {}
         self._early = 0  # messages before the first /clock
         self._recordings = 0
         self.create_service(Trigger, "~/start", self._on_start)
@@ -101,7 +91,6 @@ class Recorder(RunnableNode):
         self._writer = BagWriter(self._next_path(), topics, settings)
         self._recordings += 1
         self._early = 0
-        self._receptions = {topic.name: Reception() for topic in topics}
         self._listeners = [self._listen(*one) for one in zip(self._topics, self._classes, strict=True)]
         path = self._writer.summary().path
         self.get_logger().info(f"recording {len(topics)} topics to {path}")
@@ -129,12 +118,11 @@ class Recorder(RunnableNode):
     def _listen(self, topic: NamedTopic, kind: Any) -> Subscription:
         name = self.resolve_topic_name(topic.name)
         qos = LATCHED if topic.latched else RECORD
-        callback = partial(self._on_message, name, self._receptions[name])
+        callback = partial(self._on_message, name)
         return self.create_subscription(kind, topic.name, callback, qos, raw=True)
 
-    def _on_message(self, topic: str, reception: Reception, data: bytes, info: dict[str, Any]) -> None:
+    def _on_message(self, topic: str, data: bytes) -> None:
         stamp_ns = self.get_clock().now().nanoseconds
-        _count(reception, info.get("publication_sequence_number") or 0)
         if self._writer is None:  # stopped while this message waited for the executor
             return
         if stamp_ns == 0:  # simulated time that has not begun
@@ -172,28 +160,17 @@ class Recorder(RunnableNode):
         if self._writer is None:
             return Status(OK, "not recording")
         summary = self._writer.summary()
-        lost = sum(reception.lost for reception in self._receptions.values())
         dropped = sum(summary.dropped.values())
-        level = ERROR if dropped else WARN if lost else OK
         return Status(
-            level,
+            ERROR if dropped else OK,
             f"recording to {summary.path}",
             {
                 "messages": sum(summary.written.values()),
                 "written [MB]": summary.bytes / 1e6,
                 "dropped by the queue": dropped,
-                "lost on the way": lost,
                 "before the first clock": self._early,
             },
         )
-
-
-def _count(reception: Reception, number: int) -> None:
-    """Count a message and the gap before it; numbers that fall belong to another sender and begin anew."""
-    reception.received += 1
-    if 0 <= reception.last < number - 1:
-        reception.lost += number - 1 - reception.last
-    reception.last = number
 
 
 def _in_words(summary: BagSummary) -> str:
