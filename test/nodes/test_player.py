@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
@@ -84,6 +85,15 @@ def test_nobody_listening_is_a_failure_not_a_silence(ros, bag):
     ros.spin_until(player.finished.is_set)
     assert isinstance(player.failure, BagError)
     assert "nobody subscribed to /joint_states" in str(player.failure)
+
+
+def test_health_is_reported(ros, bag):
+    heard = listen(ros, "/diagnostics", DiagnosticArray, RECORD)
+    ros.make(Player, bag=str(bag), loop=True)
+    ros.spin_until(lambda: heard)
+    values = {value.key: value.value for value in heard[0].status[0].values}
+    assert int(values["messages"]) > 0
+    assert values["of"] == str(COUNT + 1)
 
 
 def test_bad_bags_are_named(ros, bag, tmp_path):

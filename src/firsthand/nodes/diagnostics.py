@@ -8,6 +8,8 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import Header
 
+from firsthand.nodes.messages import stamp_from_ns
+
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
 
@@ -23,14 +25,18 @@ class Status:
 class Diagnostics:
     """Asks every registered task for its status and publishes them together."""
 
-    def __init__(self, node: Node, hardware_id: str = "", period: float = 1.0) -> None:
+    def __init__(
+        self, node: Node, hardware_id: str = "", period: float = 1.0, now_ns: Callable[[], int] | None = None
+    ) -> None:
         """Start publishing.
 
         Args:
             node: Whose health it is.
             hardware_id: The device behind the node, if there is one.
             period: [s] of real time: health is reported when a simulated clock stands still, too.
+            now_ns: Stamps the messages; the node's clock if None. For a node that makes the time of all others.
         """
+        self._now_ns = now_ns or (lambda: node.get_clock().now().nanoseconds)
         self._node = node
         self._hardware_id = hardware_id
         self._tasks: dict[str, Callable[[], Status]] = {}
@@ -43,7 +49,7 @@ class Diagnostics:
 
     def publish(self) -> None:
         """Publish now; the timer does it, and a node may before it ends."""
-        message = DiagnosticArray(header=Header(stamp=self._node.get_clock().now().to_msg()))
+        message = DiagnosticArray(header=Header(stamp=stamp_from_ns(self._now_ns())))
         message.status = [self._status(name, task()) for name, task in self._tasks.items()]
         self._publisher.publish(message)
 

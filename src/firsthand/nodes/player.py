@@ -60,7 +60,7 @@ class Player(RunnableNode):
         except FirsthandError:
             self._bag.close()
             raise
-        self._clock = self.create_publisher(Clock, "/clock", CLOCK) if self._settings.clock_rate else None
+        self._clock_output = self.create_publisher(Clock, "/clock", CLOCK) if self._settings.clock_rate else None
         self._stop = threading.Event()
         self._played, self._late, self._next_clock = 0, 0.0, 0.0
         Diagnostics(self).add("playing", self._status)
@@ -132,12 +132,12 @@ class Player(RunnableNode):
             self._publish_clock(start_ns, min(elapsed, due))
             if elapsed >= due:
                 return
-            self._stop.wait(min(due, self._next_clock - begin) - elapsed if self._clock else due - elapsed)
+            self._stop.wait(min(due, self._next_clock - begin) - elapsed if self._clock_output else due - elapsed)
 
     def _publish_clock(self, start_ns: int, elapsed: float) -> None:
         now = time.monotonic()
-        if self._clock is not None and now >= self._next_clock:
-            self._clock.publish(write_clock(start_ns + int(elapsed * self._settings.rate * SECOND)))
+        if self._clock_output is not None and now >= self._next_clock:
+            self._clock_output.publish(write_clock(start_ns + int(elapsed * self._settings.rate * SECOND)))
             self._next_clock = now + 1 / self._settings.clock_rate
 
     def _status(self) -> Status:
