@@ -73,11 +73,11 @@ class ActionLayer(nn.Module):
         self.feed_forward = FeedForward(width, ratio)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, queries: Tensor, patches: Tensor, blocks: Tensor, sinks: Tensor) -> tuple[Tensor, Selection]:
-        """One layer, (B, H, D) to (B, H, D), and what it selected."""
+    def forward(self, queries: Tensor, patches: Tensor, blocks: Tensor) -> tuple[Tensor, Selection]:
+        """One layer, (B, H, D) to (B, H, D), and what it selected; patches and blocks begin with the latent state."""
         normed = self.self_norm(queries)
-        queries = queries + self.dropout(self.self_attention(normed, torch.cat([normed, sinks], dim=1)))
-        seen, selection = self.cross_attention(self.cross_norm(queries), patches, blocks, sinks)
+        queries = queries + self.dropout(self.self_attention(normed, normed))
+        seen, selection = self.cross_attention(self.cross_norm(queries), patches, blocks, sinks=1)
         queries = queries + self.dropout(seen)
         return queries + self.dropout(self.feed_forward(self.feed_forward_norm(queries))), selection
 
@@ -124,10 +124,11 @@ class ActionDecoder(nn.Module):
         """(B, M, D) scene tokens and (B, latent width) state to (B, H, outputs), and each layer's selection."""
         sink = self.embed_latent(latent)[:, None]
         patches = self.scene_norm(scene)
-        blocks = compress(patches, self.averaging)
+        blocks = torch.cat([sink, compress(patches, self.averaging)], dim=1)
+        patches = torch.cat([sink, patches], dim=1)
         queries = self.queries + sink
         selections = []
         for layer in self.layers:
-            queries, selection = layer(queries, patches, blocks, sink)
+            queries, selection = layer(queries, patches, blocks)
             selections.append(selection)
         return self.out(self.out_norm(queries)), tuple(selections)

@@ -17,13 +17,13 @@ class Attention(nn.Module):
             raise ValueError(f"the width must be a multiple of the heads, got width {width} and {heads} heads")
         self.heads = heads
         self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
 
     def remember(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of memory tokens (B, M, D), each (B, h, M, D / h)."""
-        keys, values = self.key_value(memory).chunk(2, dim=-1)
-        return split_heads(keys, self.heads), split_heads(values, self.heads)
+        return split_heads(self.key(memory), self.heads), split_heads(self.value(memory), self.heads)
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Attention of (B, Q, D) queries over remembered keys and values, (B, Q, D)."""

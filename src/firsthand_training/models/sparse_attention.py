@@ -154,30 +154,31 @@ class SparseCrossAttention(nn.Module):
         for name in ("block_of_patch", "centres", "views", "averaging"):
             self.register_buffer(name, getattr(layout, name), persistent=False)
         self.query = nn.Linear(width, width)
-        self.block_key_value = nn.Linear(width, 2 * width)
-        self.patch_key_value = nn.Linear(width, 2 * width)
+        self.block_key, self.block_value = nn.Linear(width, width), nn.Linear(width, width)
+        self.patch_key, self.patch_value = nn.Linear(width, width), nn.Linear(width, width)
         self.gate = nn.Linear(width, 2 * heads)
         self.out = nn.Linear(width, width)
 
-    def forward(self, queries: Tensor, patches: Tensor, blocks: Tensor, sinks: Tensor) -> tuple[Tensor, Selection]:
+    def forward(self, queries: Tensor, patches: Tensor, blocks: Tensor, sinks: int = 0) -> tuple[Tensor, Selection]:
         """Attend.
 
         Args:
             queries: (B, Q, D).
-            patches: (B, M, D).
-            blocks: (B, N, D), means of the patches of each block (`compress`).
-            sinks: (B, S, D), always visible.
+            patches: (B, S + M, D), sinks first.
+            blocks: (B, S + N, D), sinks first, then the mean of the patches of each block (`compress`).
+            sinks: S, tokens that are always visible.
 
         Returns:
             (B, Q, D), and what was selected.
         """
-        count = sinks.shape[1]
-        query = split_heads(self.query(queries), self.heads)
-        coarse, scores = compressed_attention(query, *self._remember(self.block_key_value, sinks, blocks), sinks=count)
-        indices = select_blocks(scores, self.selected)
-        fine = selected_attention(
-            query, *self._remember(self.patch_key_value, sinks, patches), indices, self.layout, sinks=count
+        query, keys, values = (
+            split_heads(each, self.heads)
+            for each in (self.query(queries), self.block_key(blocks), self.block_value(blocks))
         )
+        coarse, scores = compressed_attention(query, keys, values, sinks)
+        indices = select_blocks(scores, self.selected)
+        keys, values = (split_heads(each(patches), self.heads) for each in (self.patch_key, self.patch_value))
+        fine = selected_attention(query, keys, values, indices, self.layout, sinks)
         gates = split_heads(self.gate(queries).sigmoid(), self.heads)  # (B, h, Q, 2)
         mixed = gates[..., :1] * coarse + gates[..., 1:] * fine
         return self.out(merge_heads(mixed)), Selection(scores, indices)
@@ -186,10 +187,6 @@ class SparseCrossAttention(nn.Module):
     def layout(self) -> BlockLayout:
         """The blocks, on the device of the network."""
         return BlockLayout(self.block_of_patch, self.centres, self.views, self.averaging)
-
-    def _remember(self, projection: nn.Linear, sinks: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        keys, values = projection(torch.cat([sinks, tokens], dim=1)).chunk(2, dim=-1)
-        return split_heads(keys, self.heads), split_heads(values, self.heads)
 
 
 def compress(patches: Tensor, averaging: Tensor) -> Tensor:

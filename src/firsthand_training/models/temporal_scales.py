@@ -200,6 +200,8 @@ class TemporalScaleTransformer(nn.Module):
 
     def answer(self, levels: tuple[Level, ...]) -> Tensor:
         """The final prediction of every time step, (B, V, T, P, C): the latest level that has it."""
+        if self.answer_order == [(len(levels) - 1, place) for place in range(len(self.answer_order))]:
+            return levels[-1].features
         return torch.stack([levels[level].features[:, :, place] for level, place in self.answer_order], dim=2)
 
     def _generate(self, current: Tensor, here: Tensor, tags: Tensor, memory: list[tuple[Tensor, Tensor]]) -> Tensor:

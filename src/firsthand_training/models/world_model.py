@@ -40,7 +40,7 @@ class WorldModelSettings:
     latent_width: int = 128
     state_layers: int = 2
     dynamics_width: int = 96
-    dynamics_layers: int = 2
+    dynamics_layers: int = 1
     dynamics_heads: int = 2
     dynamics_ratio: int = 2
     """Feed-forward width of the temporal-scale Transformer over its width."""
@@ -54,7 +54,7 @@ class WorldModelSettings:
     """Of the sparse attention Transformer."""
     scene_layers: int = 1
     """Self-attention layers over the current patches of both views before they are attended to."""
-    action_layers: int = 3
+    action_layers: int = 2
     ratio: int = 4
     heads: int = 4
     block: int = 2
