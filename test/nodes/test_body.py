@@ -8,10 +8,11 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
+from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 from firsthand.errors import LaunchError
 from firsthand.nodes.body import BodyNode
-from firsthand.nodes.messages import SECOND, ns_from_stamp, read_joint_state, write_joint_state
+from firsthand.nodes.messages import SECOND, ns_from_stamp, read_joint_state, write_chunk, write_joint_state
 from firsthand.nodes.qos import CLOCK, LATCHED, PUBLISH
 from firsthand.nodes.scene_messages import read_scene_state
 from firsthand.robot.joints import JOINTS
@@ -21,7 +22,8 @@ from firsthand.robot.model import RobotModel
 pytestmark = pytest.mark.ros
 
 ALL = QoSProfile(depth=5000)
-QUICK = {"engage_time": 0.1, "hold_time": 0.1, "damping_time": 0.1}
+QUICK = {"command_timeout": 0.5, "engage_time": 0.1, "hold_time": 0.1, "damping_time": 0.1}
+"""Short ramps; a long time-out, for the commander shares the interpreter with the body, and may be kept waiting."""
 
 
 class Rig:
@@ -97,7 +99,7 @@ def test_silence_is_held_then_damped(mock):
     rig = mock().engaged()
     rig.answer = None
     rig.wait_for("disengaged")
-    assert rig.gate == ["disengaged", "engaging", "active", "holding", "damping", "disengaged"]
+    assert rig.gate[-4:] == ["active", "holding", "damping", "disengaged"]
 
 
 def test_the_estop_is_latched(ros, mock):
@@ -115,7 +117,7 @@ def test_the_estop_is_latched(ros, mock):
 
 
 def test_bad_commands_are_refused_and_the_gate_holds(ros, mock):
-    rig = mock().engaged()
+    rig = mock(hold_time=30.0).engaged()
     good, rig.answer = rig.answer, None
     stamp = rig.node.get_clock().now().to_msg()
     nan = JointState(name=list(JOINTS), position=[float("nan")] * 26)
@@ -133,7 +135,7 @@ def test_bad_commands_are_refused_and_the_gate_holds(ros, mock):
     rig.wait_for("active")
 
 
-@pytest.mark.parametrize(("offset", "reason"), [(-SECOND, "stale"), (SECOND, "from the future")])
+@pytest.mark.parametrize(("offset", "reason"), [(-5 * SECOND, "stale"), (5 * SECOND, "from the future")])
 def test_commands_of_another_time_are_rejected_and_counted(ros, mock, offset, reason):
     rig = mock(hold_time=30.0).engaged()
     rig.stamp_offset_ns = offset
@@ -206,4 +208,36 @@ def test_a_simulation_shows_its_scene_and_reset_begins_the_next_seed(ros, simula
     ros.spin_until(lambda: read_scene_state(rig.scenes[-1]).scene.seed == 6, what="the next scene")
     assert rig.joints[-1].stamp_ns > before_ns
     assert np.all(np.diff([reading.stamp_ns for reading in rig.joints[count - 1 :]]) >= 4_000_000)
-    ros.spin_until(lambda: rig.gate[-1] == "active" and rig.gate.count("active") == 2, what="to be engaged again")
+    ros.spin_until(lambda: rig.gate[-1] == "active" and rig.gate.count("active") > 1, what="to be engaged again")
+
+
+def test_simulated_time_waits_for_a_policy_that_is_slow(ros):
+    rig = Rig(ros, body="mock", publish_clock=True, wait_for_chunks=0.2)
+    chunks = rig.node.create_publisher(MultiDOFJointTrajectory, "action_chunk", PUBLISH)
+    ros.spin_until(chunks.get_subscription_count)
+    model = RobotModel.load()
+    actions = np.tile(model.hand_state(model.neutral).to_vector(), (28, 1))
+    for _ in range(3):
+        observed_ns = rig.joints[-1].stamp_ns
+        chunks.publish(write_chunk(actions, observed_ns, rate=25.0))
+        ros.spin_until(lambda ns=observed_ns: rig.body._pacing._observation_ns == ns, what="the chunk to be heard")
+        ros.spin_until(lambda: rig.body._pacing._waiting_since is not None, what="time to stand still")
+        latest_ns = rig.body._now_ns()
+        assert 0.2 * SECOND < latest_ns - observed_ns <= 0.2 * SECOND + 4_000_000
+        ros.spin_until(lambda t=latest_ns: rig.joints[-1].stamp_ns == t, what="the last joint state")
+
+
+def test_the_trial_begins_when_the_robot_is_engaged(ros, simulation):
+    rig = Rig(ros, body="simulated", seed=5)
+    ros.spin_until(lambda: rig.trials, what="a status")
+    start = rig.joints[0].positions
+    rig.answer = start
+    before_ns = rig.joints[-1].stamp_ns
+    assert before_ns > 0.1 * SECOND
+    assert rig.call("engage", True).success
+    rig.wait_for("active")
+    count = len(rig.trials)
+    ros.spin_until(lambda: len(rig.trials) > count)
+    values = {v.key: v.value for v in rig.trials[-1].status[0].values}
+    trial_ns = float(values["seconds"]) * SECOND
+    assert trial_ns + before_ns <= ns_from_stamp(rig.trials[-1].header.stamp)

@@ -1,6 +1,7 @@
 """body: owns the motors, or what stands in for them, and the last safety gate.
 
 in        joint_command      JointState, what is wanted, at 250 Hz
+          action_chunk       its stamp only: simulated time waits for a slow policy
 out       joint_states       what was measured
           motor_command      what the motors got: the output of the gate
           gate_state         String, latched: what the gate does, at every change
@@ -21,10 +22,12 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
+from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 from firsthand.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Status
 from firsthand.nodes.intake import Intake, thread_status
-from firsthand.nodes.messages import SECOND, read_joint_state, write_clock, write_joint_state
+from firsthand.nodes.messages import SECOND, read_chunk, read_joint_state, write_clock, write_joint_state
+from firsthand.nodes.pacing import Pacing
 from firsthand.nodes.parameters import read_parameters, setting
 from firsthand.nodes.process import RatedThread, RunnableNode, run
 from firsthand.nodes.qos import CLOCK, LATCHED, LATEST, PUBLISH
@@ -61,6 +64,9 @@ class BodyNodeSettings:
     seed: int = setting(0, "What chance draws the trial from.", minimum=0, maximum=2**31 - 1)
     real_time_factor: float = setting(1.0, "Simulated seconds in a real one.", minimum=0.02, maximum=20.0)
     publish_clock: bool = setting(True, "Make the time on /clock; false on the system's time (never on a robot).")
+    wait_for_chunks: float = setting(
+        0.3, "Simulated time waits for chunks of observations not older than this, [s]; 0: never.", minimum=0.0
+    )
     joint_states_rate: float = setting(250.0, "Measured joints a second, [Hz].", minimum=1.0, maximum=250.0)
     scene_rate: float = setting(25.0, "Scene states a second, [Hz]: the cameras' rate.", minimum=1.0, maximum=250.0)
     engage_on_start: bool = setting(False, "Engage by itself when the first command comes.")
@@ -83,9 +89,10 @@ class BodyNode(RunnableNode):
         self._command: Command | None = None
         self._engage_when_commanded = s.engage_on_start
         self._gate_state: GateState | None = None
-        self._commands = Intake(self, "joint_command")
+        self._commands, self._chunks = Intake(self, "joint_command"), Intake(self, "action_chunk")
         self._joints_ns, self._joints_period_ns = 0, round(SECOND / s.joint_states_rate - TICK * SECOND / 2)
-        self._seed = s.seed
+        self._pacing = Pacing(s.wait_for_chunks if s.publish_clock else 0.0)
+        self._seed, self._trial_begun = s.seed, False
         self._state: BodyState = self._body.reset(s.seed)
         self._start_ns = 0  # the body's own time counts from every reset, the node's goes on
         self._publish_on_topics()
@@ -109,12 +116,27 @@ class BodyNode(RunnableNode):
     def _tick(self) -> None:
         with self._lock:
             now_ns = self._now_ns()
+            if not self._pacing.may_pass(now_ns):
+                return
             if self._engage_when_commanded and self._command is not None:
                 self._engage_when_commanded = False
-                self._gate.engage()
+                self._engage()
+                now_ns = self._now_ns()
             output = self._gate.step(now_ns, self._command, self._state.positions)
             self._state = self._body.step(MotorCommand(output.positions, output.stiffness))
             self._publish(output, now_ns)
+
+    def _engage(self) -> Answer:
+        """Engage; the first time in a trial, the trial begins anew: its time limit does not run before."""
+        answer = self._gate.engage()
+        if answer.success and not self._trial_begun:
+            self._trial_begun = True
+            self._begin_trial()
+        return answer
+
+    def _begin_trial(self) -> None:
+        """Put the body where the trial of the seed begins; its own time starts at 0, the node's goes on."""
+        self._start_ns, self._state = self._now_ns(), self._body.reset(self._seed)
 
     def _now_ns(self) -> int:
         if self._settings.publish_clock:
@@ -146,6 +168,7 @@ class BodyNode(RunnableNode):
         diagnostics = Diagnostics(self, hardware_id=self._settings.body)
         diagnostics.add("gate", self._gate_status)
         diagnostics.add("joint_command", self._commands.status)
+        diagnostics.add("pacing", self._pacing.status)
         diagnostics.add("control thread", lambda: thread_status(self._control.statistics()))
         self._simulation = self._show_simulation(diagnostics) if self._settings.body == "simulated" else None
 
@@ -158,6 +181,7 @@ class BodyNode(RunnableNode):
 
     def _listen(self) -> None:
         self.create_subscription(JointState, "joint_command", self._on_command, LATEST)
+        self.create_subscription(MultiDOFJointTrajectory, "action_chunk", self._on_chunk, LATEST, raw=True)
         self.create_service(SetBool, "engage", self._on_engage)
         self.create_service(SetBool, "estop", self._on_estop)
         self.create_service(Trigger, "reset", self._on_reset)
@@ -167,9 +191,13 @@ class BodyNode(RunnableNode):
             reading = read_joint_state(message, JOINTS)
             self._command = Command(reading.stamp_ns, reading.positions)
 
+    def _on_chunk(self, message: bytes) -> None:
+        with self._chunks.reading():
+            self._pacing.hear(read_chunk(message).stamp_ns)
+
     def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         with self._lock:
-            return _respond(response, self._gate.engage() if request.data else self._gate.disengage())
+            return _respond(response, self._engage() if request.data else self._gate.disengage())
 
     def _on_estop(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         with self._lock:
@@ -184,7 +212,8 @@ class BodyNode(RunnableNode):
                 self._gate.stop("estop was called before the reset")
             self._engage_when_commanded |= before in (*FOLLOWING, GateState.HOLDING)
             self._seed += 1
-            self._start_ns, self._state = self._now_ns(), self._body.reset(self._seed)
+            self._trial_begun = False
+            self._begin_trial()
         return _respond(response, Answer(True, f"trial of seed {self._seed}"))
 
     # Helpers
