@@ -10,9 +10,9 @@ Five streams of wrist targets, made at 60 Hz and interpolated to control ticks o
 
 Every solver takes one step a tick and feeds its own answer back; it has a second to settle on the first target. Time is
 CPU time of the thread, so that neighbours on the machine count less; compare the ratios, not the microseconds, between
-machines. Errors are against the target that was given, after the step. Jerk is the third difference of the joints. "Over
-limit" is the worst breach of a position limit, or of the velocity limit times the tick. "Clearance" is the smallest
-distance of any two capsules of the robot: below zero it would have hit itself.
+machines. Errors are against the target that was given, after the step. Jerk is the third difference of the joints.
+"Over limit" is the worst breach of a position limit, or of the velocity limit times the tick. "Clearance" is the
+smallest distance of any two capsules of the robot: below zero it would have hit itself.
 """
 
 import json

@@ -107,22 +107,23 @@ class ArmIk:
         targets = self._pelvis_from_robot @ wrist_poses
         q_arms = self._within_limits(q_arms)
         self.arms.update(q_arms)
-        before = self._errors(targets)
+        before = self._errors(targets, rejections)
         step, failure = self._step(before, rejections, q_arms, dt)
         q = self._within_limits(q_arms + step)  # the boxes hold up to rounding
         self.arms.update(q)
-        return self._result(q, before, self._errors(targets), [failure or reason for reason in rejections])
+        return self._result(q, before, self._errors(targets, rejections), [failure or reason for reason in rejections])
 
     def _within_limits(self, q: Array) -> Array:
         return np.minimum(np.maximum(q, self.arms.lower), self.arms.upper)  # np.clip takes three times as long
 
-    def _errors(self, targets: Array) -> "_Errors":
+    def _errors(self, targets: Array, rejections: Reasons) -> "_Errors":
         """What is missing to the targets (2, 4, 4) in the pelvis."""
-        values = np.empty(12)
+        values = np.zeros(12)
         for side in (0, 1):
-            turn = targets[side, :3, :3] @ self.arms.wrist_rotations[side].T
-            values[6 * side : 6 * side + 3] = targets[side, :3, 3] - self.arms.wrist_positions[side]
-            values[6 * side + 3 : 6 * side + 6] = pin.log3(turn)
+            if rejections[side] is None:
+                turn = targets[side, :3, :3] @ self.arms.wrist_rotations[side].T
+                values[6 * side : 6 * side + 3] = targets[side, :3, 3] - self.arms.wrist_positions[side]
+                values[6 * side + 3 : 6 * side + 6] = pin.log3(turn)
         x, y, z, rx, ry, rz, x2, y2, z2, rx2, ry2, rz2 = values.tolist()
         position = (math.hypot(x, y, z), math.hypot(x2, y2, z2))
         rotation = (math.hypot(rx, ry, rz), math.hypot(rx2, ry2, rz2))
@@ -172,8 +173,8 @@ class ArmIk:
         worse = max(("left", left), ("right", right), key=lambda side_and_status: _badness(side_and_status[1]))
         return ArmIkResult(
             q=q,
-            position_error=np.array(after.position),
-            rotation_error=np.array(after.rotation),
+            position_error=np.array([math.nan if r else e for r, e in zip(rejections, after.position, strict=True)]),
+            rotation_error=np.array([math.nan if r else e for r, e in zip(rejections, after.rotation, strict=True)]),
             converged=left == right == "ok",
             arm_status=(left, right),
             status="ok" if worse[1] == "ok" else " ".join(worse),
@@ -192,7 +193,7 @@ class ArmIk:
 
 @dataclass(frozen=True)
 class _Errors:
-    """What is missing to the targets, in the pelvis."""
+    """What is missing to the targets, in the pelvis; zero where the target was rejected."""
 
     values: Array  # (12,), position [m] and rotation [rad] of the left, then of the right arm
     position: tuple[float, float]  # [m], the lengths

@@ -1,6 +1,7 @@
 """How near arms, hands, chest and head come to each other, and how the arms change that.
 
-Every body is a capsule that holds the vertices of the official meshes. A hand is four capsules fixed to its wrist frame
+Every body is a capsule around the official mesh: forearm and hand hold every vertex, the upper arm, which always hangs
+close to the chest, is as thick as its housing without the corners. A hand is four capsules fixed to its wrist frame
 (palm, two pairs of fingers, thumb), the same for every kind of hand: they hold open and slightly curled fingers; how
 fingers meet objects or each other is not this module's business, and neither are pelvis and table.
 """
@@ -47,17 +48,17 @@ TRUNK = (
 )
 # The left side. The right arm is its mirror image to within the millimetre in which the meshes differ.
 ARM = (
-    Capsule("shoulder", "shoulder_roll_link", (-0.0289, 0.0, -0.1245), (-0.0289, 0.0, 0.0), 0.0514),
-    Capsule("upper_arm", "shoulder_yaw_link", (0.0062, -0.0055, -0.1826), (0.0010, -0.0022, -0.0296), 0.0529),
+    Capsule("shoulder", "shoulder_roll_link", (-0.0289, 0.0, -0.1245), (-0.0289, 0.0, 0.0), 0.0460),
+    Capsule("upper_arm", "shoulder_yaw_link", (0.0062, -0.0055, -0.1826), (0.0010, -0.0022, -0.0296), 0.0460),
     Capsule("elbow", "elbow_link", (0.0997, -0.0395, -0.0110), (-0.0032, -0.0058, 0.0006), 0.0446),
     Capsule("forearm", "wrist_roll_link", (0.0335, 0.0008, 0.0002), (0.1070, 0.0008, 0.0030), 0.0476),
     Capsule("wrist_joint", "wrist_yaw_link", (-0.0199, 0.0, 0.0), (0.0360, 0.0, 0.0), 0.0425),
 )
 HAND = (
     Capsule("palm", "wrist", (0.0300, 0.002, 0.0), (0.1240, 0.002, 0.0), 0.0410),
-    Capsule("fore_fingers", "wrist", (0.1350, -0.017, 0.0), (0.1950, -0.018, -0.015), 0.0240),
-    Capsule("rear_fingers", "wrist", (0.1340, 0.022, 0.0), (0.1860, 0.026, -0.012), 0.0240),
-    Capsule("thumb", "wrist", (0.0650, -0.033, -0.024), (0.1150, -0.080, -0.052), 0.0240),
+    Capsule("fore_fingers", "wrist", (0.1350, -0.017, 0.0), (0.2100, -0.020, -0.024), 0.0240),
+    Capsule("rear_fingers", "wrist", (0.1340, 0.022, 0.0), (0.2050, 0.026, -0.022), 0.0240),
+    Capsule("thumb", "wrist", (0.0650, -0.033, -0.024), (0.1220, -0.079, -0.060), 0.0240),
 )
 NEVER_MEET = ("shoulder", "upper_arm")  # of one arm with those of the other
 OUTER = ("elbow", "forearm", "wrist_joint", "palm", "fore_fingers", "rear_fingers", "thumb")  # can reach the trunk
