@@ -21,7 +21,7 @@ REQUIRED = {"replay": {"bag": "recordings/first"}}
 VARIATIONS = {
     "rollout": {
         "bag": ("", "recordings/third"),
-        "videos": ("", "[left.mp4, right.mp4]"),
+        "videos": ("", "left.mp4,right.mp4"),
         "duration": ("0", "20"),
         "engage": ("true", "false"),
         "seed": ("0", "41"),

@@ -17,7 +17,7 @@ CASES = [
     ("rollout", {}),
     (
         "rollout",
-        {"bag": "/x", "cameras": "video", "videos": "[a.mp4, b.mp4]", "duration": "5", "real_time_factor": "2"},
+        {"bag": "/x", "cameras": "video", "videos": "a.mp4,b.mp4", "duration": "5", "real_time_factor": "2"},
     ),
     ("rollout", {"body": "mock", "variant": "ood", "checkpoint": "/x/1", "engage": "false", "seed": "4"}),
     ("record", {}),

@@ -50,16 +50,21 @@ def test_a_failure_is_the_launchs_failure():
     assert "a-1 ended with exit code 3" in output.getvalue()
 
 
-def test_the_end_of_one_can_be_the_end_of_all():
+def test_the_end_of_one_can_be_the_end_of_all(tmp_path):
     output = io.StringIO()
-    processes = [python("main-1", "print('done')", ends_all=True), python("other-2", "import time; time.sleep(600)")]
+    marker = str(tmp_path / "up")
+    other = python("other-2", f"import time; open({marker!r}, 'w'); time.sleep(600)")
+    main = python("main-1", f"import os, time\nwhile not os.path.exists({marker!r}): time.sleep(0.01)", ends_all=True)
+    processes = [main, other]
     assert run_processes(processes, output) == 0  # by our SIGINT is a good end
     assert "SIGINT to other-2" in output.getvalue()
 
 
-def test_who_ignores_signals_is_killed():
+def test_who_ignores_signals_is_killed(tmp_path):
     output = io.StringIO()
-    processes = [python("stubborn-1", STUBBORN), python("main-2", "import time; time.sleep(0.5)", ends_all=True)]
+    marker = str(tmp_path / "up")
+    main = python("main-2", f"import os, time\nwhile not os.path.exists({marker!r}): time.sleep(0.01)", ends_all=True)
+    processes = [python("stubborn-1", STUBBORN.replace("print('up')", f"open({marker!r}, 'w')")), main]
     assert run_processes(processes, output, grace=0.3) == 1
     text = output.getvalue()
     assert (
