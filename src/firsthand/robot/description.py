@@ -19,16 +19,16 @@ JOINT_TYPES = ("fixed", "revolute")
 def urdf(
     hand: str = "dfx",
     *,
-    eyes_xyz: Sequence[float] = (0.12, 0.0, 0.69),
-    eyes_rpy: Sequence[float] = (0.0, 0.8378, 0.0),
-    camera_baseline: float = 0.063,
-    hand_xyz: Sequence[float] = (0.0, 0.0, 0.0),
-    hand_rpy: Sequence[float] = (0.0, 0.0, 0.0),
+    eyes_xyz: Sequence[float] | None = None,
+    eyes_rpy: Sequence[float] | None = None,
+    camera_baseline: float | None = None,
+    hand_xyz: Sequence[float] | None = None,
+    hand_rpy: Sequence[float] | None = None,
     hand_mass: float | None = None,
     waist: str = "fixed",
     legs: str = "fixed",
 ) -> str:
-    """Process the xacro files into one URDF document.
+    """Process the xacro files into one URDF document. What is None is as h1_2.urdf.xacro has it.
 
     Args:
         hand: Which Inspire hands, "dfx" or "ftp".
@@ -38,25 +38,22 @@ def urdf(
         hand_xyz: How far the left hand is mounted from its official place, in the axes of `left_wrist_yaw_link`, [m];
             the right hand mirrors it.
         hand_rpy: The same for the rotation, [rad].
-        hand_mass: Mass of one hand, [kg]; None for the maker's figure.
+        hand_mass: Mass of one hand, [kg].
         waist: "fixed" or "revolute".
         legs: "fixed" or "revolute".
 
     Raises:
         ModelError: An argument is none of the above.
     """
+    triples = {"eyes_xyz": eyes_xyz, "eyes_rpy": eyes_rpy, "hand_xyz": hand_xyz, "hand_rpy": hand_rpy}
+    numbers = {"camera_baseline": camera_baseline, "hand_mass": hand_mass}
     arguments = {
         "hand": _choice("hand", hand, HANDS_KNOWN),
-        "eyes_xyz": _triple("eyes_xyz", eyes_xyz),
-        "eyes_rpy": _triple("eyes_rpy", eyes_rpy),
-        "camera_baseline": _positive("camera_baseline", camera_baseline),
-        "hand_xyz": _triple("hand_xyz", hand_xyz),
-        "hand_rpy": _triple("hand_rpy", hand_rpy),
         "waist": _choice("waist", waist, JOINT_TYPES),
         "legs": _choice("legs", legs, JOINT_TYPES),
+        **{name: _triple(name, value) for name, value in triples.items() if value is not None},
+        **{name: _positive(name, value) for name, value in numbers.items() if value is not None},
     }
-    if hand_mass is not None:
-        arguments["hand_mass"] = _positive("hand_mass", hand_mass)
     return _process(share_directory() / "urdf" / "h1_2.urdf.xacro", tuple(arguments.items()))
 
 
