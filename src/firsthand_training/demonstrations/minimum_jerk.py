@@ -1,23 +1,37 @@
-"""Motion of a point as people reach: minimum jerk, planned anew on every step.
+"""Motion of a point as people reach, towards goals that move.
 
-From position, velocity and acceleration now to rest at the goal in the time that is left, there is one quintic of least
-jerk (Flash and Hogan 1985). Following it for one step and planning again gives the same curve while the goal stays, and
-bends it smoothly when the goal or the point is moved.
+A reach is a straight line along which the jerk is least: a bell of speed (Flash and Hogan 1985). When the goal moves
+on the way, people do not start over but add a second reach, from the old goal to the new one, on top of the first
+(Flash and Henis 1991). So does this: a motion is a sum of reaches, always smooth, at rest when the goal has been.
 """
 
-from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
-STEP = 0.04  # [s], of a plan that is followed before the next
-SETTLING = 0.25  # [s], added to every new motion: short ones are not hurried
-SHORTEST = 0.32  # [s], no plan is quicker: this keeps corrections gentle
-NEW_GOAL = 0.03  # [m], a goal that jumps farther starts a motion of its own
+STEP = 0.04  # [s], of one call of `advance`
+SHORTEST = 0.32  # [s], no reach is quicker: this keeps corrections gentle
 LAG = 2  # steps by which a measured hand follows its target
-TRUST = 0.12  # share of the difference to the measured point that the plan takes over, per step
+TRUST = 0.15  # share of the difference to the measured point that is taken over, per step
+TOLERANCE = 0.010  # [m], of that difference that counts as ordinary lag and play
+
+
+@dataclass
+class Reach:
+    """One straight minimum-jerk motion on its way."""
+
+    travel: Array  # (3,), [m]
+    duration: float  # [s]
+    time: float = 0.0  # [s], since it began
+
+    def advance(self) -> Array:
+        """How far it moves the point during one step, (3,), [m]."""
+        before = smooth(self.time / self.duration)
+        self.time += STEP
+        return self.travel * (smooth(self.time / self.duration) - before)
 
 
 class Motion:
@@ -25,53 +39,41 @@ class Motion:
 
     def __init__(self, position: Array) -> None:
         self.position = np.array(position, dtype=float)
-        self._velocity = np.zeros(3)
-        self._acceleration = np.zeros(3)
         self._goal = self.position
-        self._time_left = 0.0
-        self._past = deque([self.position], maxlen=LAG + 1)
+        self._reaches: list[Reach] = []
+        self._past = [self.position] * (LAG + 1)
 
     def draw_towards(self, measured: Array) -> None:
-        """Take over a part of the difference between where the point is measured and where it was to be."""
-        self.position = self.position + TRUST * (measured - self._past[0])
+        """Take over a part of the difference between where the point is measured and where it was to be.
+
+        The goal stays: what was taken over is made good by a reach of its own.
+        """
+        difference = measured - self._past[0]
+        excess = max(0.0, 1.0 - TOLERANCE / max(float(np.linalg.norm(difference)), TOLERANCE))
+        moved = TRUST * excess * difference
+        self.position = self.position + moved
+        if excess > 0:
+            self._reaches.append(Reach(-moved, 2 * SHORTEST))
 
     def advance(self, goal: Array, pace: float) -> Array:
         """Move for one step towards `goal`.
 
         Args:
             goal: (3,), [m], where to come to rest.
-            pace: [m/s], mean speed of a whole motion.
+            pace: [m/s], mean speed of a long reach.
 
         Returns:
             The position at the end of the step, (3,), [m].
         """
-        distance = float(np.linalg.norm(goal - self.position))
-        if np.linalg.norm(goal - self._goal) > NEW_GOAL:
-            self._time_left = distance / pace + SETTLING
-        self._goal = np.array(goal)
-        self._time_left = max(self._time_left, distance / (2 * pace), SHORTEST)
-        self.position, self._velocity, self._acceleration = plan(
-            self.position, self._velocity, self._acceleration, self._goal, self._time_left, STEP
-        )
-        self._time_left -= STEP
-        self._past.append(self.position)
+        change = goal - self._goal
+        if np.any(change):
+            self._reaches.append(Reach(change, SHORTEST + float(np.linalg.norm(change)) / pace))
+            self._goal = np.array(goal)
+        for reach in self._reaches:
+            self.position = self.position + reach.advance()
+        self._reaches = [reach for reach in self._reaches if reach.time < reach.duration]
+        self._past = [*self._past[1:], self.position]
         return self.position
-
-
-def plan(
-    position: Array, velocity: Array, acceleration: Array, goal: Array, duration: float, time: float
-) -> tuple[Array, Array, Array]:
-    """Position, velocity and acceleration at `time` of the least-jerk motion to rest at `goal` after `duration`."""
-    s, whole = time / duration, duration
-    travel = goal - position
-    v, a = velocity * whole, acceleration * whole**2  # in units of the whole duration
-    c3 = 10 * travel - 6 * v - 1.5 * a
-    c4 = -15 * travel + 8 * v + 1.5 * a
-    c5 = 6 * travel - 3 * v - 0.5 * a
-    moved = position + s * (v + s * (a / 2 + s * (c3 + s * (c4 + s * c5))))
-    speed = v + s * (a + s * (3 * c3 + s * (4 * c4 + s * 5 * c5)))
-    change = a + s * (6 * c3 + s * (12 * c4 + s * 20 * c5))
-    return moved, speed / whole, change / whole**2
 
 
 def smooth(share: float) -> float:

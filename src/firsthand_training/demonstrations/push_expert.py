@@ -29,9 +29,17 @@ Array = NDArray[np.floating]
 RIGHT = 1  # index of the right hand among (left, right)
 
 PALM_IN_WRIST = np.array([0.135, 0.0, -0.022])  # [m], where the right palm touches, in its wrist frame
-PADDLE = (-0.05, 0.0, 0.08, 0.08, 0.08, 0.08)  # [rad], thumb yaw and pitch, fingers: a flat right hand, thumb out of the way
+PADDLE = (
+    -0.05,
+    0.0,
+    0.08,
+    0.08,
+    0.08,
+    0.08,
+)  # [rad], thumb yaw and pitch, fingers: a flat right hand, thumb out of the way
 GAP = 0.025  # [m], between palm and object before the push
 CLEARANCE = 0.07  # [m], between hand and object on the way over it
+TURN = 0.7  # [rad/m], by which the fingers turn inwards on the way to the left, where the wrist cannot stay straight
 ARRIVED = 0.012  # [m]
 MISSED = 0.05  # [m], of the object's centre along the palm: time to approach anew
 
@@ -44,7 +52,7 @@ class Manner:
     push_pace: float  # [m/s], mean speed with the object
     height: float  # [m], of the palm above the table
     pitch: float  # [rad], fingers down
-    yaw: float  # [rad], fingers inwards
+    yaw: float  # [rad], fingers inwards, in the middle of the zone
     roll: float  # [rad], beyond a vertical palm: the little finger leads, the object is met low and does not topple
     along: float  # [m], where on the palm the object is met, forward of its middle
     goal_y: float  # [m], world, where the object is taken
@@ -61,7 +69,7 @@ class Manner:
             height=float(rng.uniform(0.056, 0.066)),
             pitch=float(rng.uniform(0.14, 0.24)),
             roll=float(rng.uniform(0.10, 0.22)),
-            yaw=float(rng.uniform(-0.02, 0.18)),
+            yaw=float(rng.uniform(0.22, 0.36)),
             along=float(rng.uniform(-0.008, 0.008)),
             goal_y=GOAL_CENTER[1] + float(rng.uniform(-0.04, 0.0)),
             retreat=float(rng.uniform(0.06, 0.09)),
@@ -80,7 +88,8 @@ class PushExpert:
         self._table_height = body.scene.setup.table_height
         self._robot_from_world = model.robot_from_torso @ inverse(body.scene.world_from_pelvis)
         self._start = self._measured()
-        self._motion = Motion(self._palm(self._start))
+        self._rotation = self._start.wrist_rotations[RIGHT]  # robot_from_wrist, as asked for
+        self._motion = Motion(self._palm(self._start.wrist_positions[RIGHT]))
         self._fingertips = self._paddle_fingertips()
         self._retreat = self._motion.position
         self._phase = "wait"
@@ -94,7 +103,7 @@ class PushExpert:
     def act(self) -> Array:
         """The hand state (54,) that the hands shall reach by the end of the coming 25 Hz step."""
         thing = self._body.objects()[self._thing.name]
-        self._motion.draw_towards(self._palm(self._measured()))
+        self._motion.draw_towards(self._palm(self._measured().wrist_positions[RIGHT]))
         waypoint, pace = self._decide(thing)
         palm = self._motion.advance(waypoint, pace)
         self._step += 1
@@ -168,10 +177,10 @@ class PushExpert:
     def _measured(self) -> HandState:
         return self._model.hand_state(self._body.state().positions)
 
-    def _palm(self, state: HandState) -> Array:
-        """Where the right palm is, world, (3,)."""
-        world_from_wrist = inverse(self._robot_from_world) @ state.wrist_poses[RIGHT]
-        return world_from_wrist[:3, :3] @ PALM_IN_WRIST + world_from_wrist[:3, 3]
+    def _palm(self, wrist_position: Array) -> Array:
+        """Where the right palm is, world, (3,), for a wrist in the robot frame that is turned as asked for."""
+        palm_in_robot = wrist_position + self._rotation @ PALM_IN_WRIST
+        return self._robot_from_world[:3, :3].T @ (palm_in_robot - self._robot_from_world[:3, 3])
 
     def _paddle_fingertips(self) -> Array:
         joints = self._body.state().positions.copy()
@@ -182,10 +191,11 @@ class PushExpert:
         """Both hands for a right palm at `palm` (world): turned into place over the first second, left hand at rest."""
         share = smooth(self._step * STEP / 1.0)
         wrists = self._start.wrist_poses.copy()
-        rotation = matrix_from_rpy(np.pi / 2 + self._manner.roll, self._manner.pitch, self._manner.yaw)
-        rotation = _blend(wrists[RIGHT, :3, :3], rotation, share)
+        yaw = self._manner.yaw + TURN * (palm[1] - GOAL_CENTER[1])
+        rotation = matrix_from_rpy(np.pi / 2 + self._manner.roll, self._manner.pitch, yaw)
+        self._rotation = _blend(wrists[RIGHT, :3, :3], rotation, share)
         palm_in_robot = self._robot_from_world[:3, :3] @ palm + self._robot_from_world[:3, 3]
-        wrists[RIGHT] = pose(rotation, palm_in_robot - rotation @ PALM_IN_WRIST)
+        wrists[RIGHT] = pose(self._rotation, palm_in_robot - self._rotation @ PALM_IN_WRIST)
         amplitude, frequency = self._manner.sway
         phase = 2 * np.pi * frequency * self._step * STEP
         wrists[1 - RIGHT, :3, 3] += amplitude * np.array(
