@@ -28,6 +28,10 @@ def test_values_take_the_types_of_their_fields():
     assert isinstance(settings.rate, float)
 
 
+def test_an_empty_list_of_a_parameter_file_is_one():
+    assert check_parameters(ExampleSettings, {"names": None, "gains": []}) == ExampleSettings(names=(), gains=())
+
+
 @pytest.mark.parametrize(
     ("given", "error"),
     [

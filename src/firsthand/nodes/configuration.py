@@ -54,8 +54,6 @@ def write_configuration(folder: Path) -> list[Path]:
 
 
 def _line(setting: Setting) -> str:
-    if setting.many and not setting.default:
-        return f"# {setting.name}: []  (ROS parameter files cannot say an empty list; left out, it is one)"
     value = list(setting.default) if setting.many else setting.default
     block = yaml.safe_dump({setting.name: value}, default_flow_style=False, width=WIDTH).strip()
     return block.replace("\n", "\n    ")

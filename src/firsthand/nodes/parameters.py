@@ -132,6 +132,8 @@ def _checked(known: Setting, value: Any, owner: str) -> Any:
     what = f"parameter {known.name!r} of {owner}"
     if not known.many:
         return _checked_scalar(known, value, what)
+    if value is None:  # what ROS makes of [] in a parameter file
+        return ()
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
         raise LaunchError(f"{what} takes a list of {known.type.__name__}, got {value!r}")
     return tuple(_checked_scalar(known, element, what) for element in value)
