@@ -158,7 +158,8 @@ class HandRetargeting:
         settings = self.settings
         apart = (tips[:, :1] - tips[:, 1:]).reshape(8, 3)
         distance = _length(apart)
-        near = np.flatnonzero(distance < settings.pinch_open)
+        plausible = np.repeat(np.abs(tips[:, 0]).max(axis=1) < settings.farthest, 4)  # a pinch of absurd tips is none
+        near = np.flatnonzero((distance < settings.pinch_open) & plausible)
         if not len(near):
             return None
         apart, distance = apart[near], distance[near]
