@@ -15,15 +15,23 @@ def clock(monkeypatch):
     return now
 
 
-def test_time_passes_where_nobody_sends_chunks_or_nobody_shall_wait():
-    assert Pacing(0.3).may_pass(10**12)
-    impatient = Pacing(0.0)
+def expecting(limit=0.3):
+    one = Pacing(limit)
+    one.expect(True)
+    return one
+
+
+def test_time_passes_where_there_is_no_policy_or_nobody_shall_wait():
+    alone = Pacing(0.3)
+    alone.hear(0)
+    assert alone.may_pass(10**12)
+    impatient = expecting(limit=0.0)
     impatient.hear(0)
     assert impatient.may_pass(10**12)
 
 
 def test_time_stands_still_while_the_newest_observation_is_too_old(clock):
-    one = Pacing(0.3)
+    one = expecting()
     one.hear(1000 * MILLISECOND)
     assert one.may_pass(1300 * MILLISECOND)
     assert not one.may_pass(1304 * MILLISECOND)
@@ -34,12 +42,28 @@ def test_time_stands_still_while_the_newest_observation_is_too_old(clock):
     assert one.waited == pytest.approx(2.0)
 
 
-def test_whoever_is_silent_for_too_long_is_not_waited_for_until_heard_again(clock):
-    one = Pacing(0.3)
+def test_the_first_chunk_is_waited_for_too(clock):
+    one = expecting()
+    assert one.may_pass(5000 * MILLISECOND)
+    assert one.may_pass(5300 * MILLISECOND)
+    assert not one.may_pass(5304 * MILLISECOND)
+    one.hear(5280 * MILLISECOND)
+    assert one.may_pass(5304 * MILLISECOND)
+
+
+def test_after_a_long_wait_time_goes_on_a_little_for_new_pictures_to_be_taken(clock):
+    one = expecting()
     one.hear(0)
     assert not one.may_pass(400 * MILLISECOND)
     clock[0] += pacing.LONGEST_WAIT
     assert one.may_pass(400 * MILLISECOND)
-    assert one.may_pass(10_000 * MILLISECOND)
-    one.hear(10_000 * MILLISECOND)
-    assert not one.may_pass(10_400 * MILLISECOND)
+    assert one.may_pass(700 * MILLISECOND)
+    assert not one.may_pass(704 * MILLISECOND)
+
+
+def test_a_policy_that_is_gone_is_not_waited_for(clock):
+    one = expecting()
+    one.hear(0)
+    assert not one.may_pass(400 * MILLISECOND)
+    one.expect(False)
+    assert one.may_pass(400 * MILLISECOND)

@@ -18,7 +18,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rosgraph_msgs.msg import Clock
+from rclpy.clock import Clock, ClockType
+from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
@@ -164,7 +165,7 @@ class BodyNode(RunnableNode):
         self._motors = self.create_publisher(JointState, "motor_command", PUBLISH)
         self._gate_states = self.create_publisher(String, "gate_state", LATCHED)
         if self._settings.publish_clock:
-            self._clock_output = self.create_publisher(Clock, "/clock", CLOCK)
+            self._clock_output = self.create_publisher(ClockMessage, "/clock", CLOCK)
         diagnostics = Diagnostics(self, hardware_id=self._settings.body)
         diagnostics.add("gate", self._gate_status)
         diagnostics.add("joint_command", self._commands.status)
@@ -182,6 +183,8 @@ class BodyNode(RunnableNode):
     def _listen(self) -> None:
         self.create_subscription(JointState, "joint_command", self._on_command, LATEST)
         self.create_subscription(MultiDOFJointTrajectory, "action_chunk", self._on_chunk, LATEST, raw=True)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(0.2, lambda: self._pacing.expect(self.count_publishers("action_chunk") > 0), clock=steady)
         self.create_service(SetBool, "engage", self._on_engage)
         self.create_service(SetBool, "estop", self._on_estop)
         self.create_service(Trigger, "reset", self._on_reset)

@@ -9,7 +9,7 @@ import time
 
 from firsthand.nodes.diagnostics import OK, Status
 
-LONGEST_WAIT = 3.0  # [s] of real time; whoever is silent for longer is not coming, and time goes on without them
+LONGEST_WAIT = 3.0  # [s] of real time at a stretch: a picture may be lost, and without time there is no next one
 
 
 class Pacing:
@@ -22,8 +22,13 @@ class Pacing:
     def __init__(self, limit: float) -> None:
         self.waited = 0.0  # [s] of real time in all
         self._limit_ns = int(limit * 1e9)
-        self._observation_ns: int | None = None  # None: no chunks come
+        self._expected = False
+        self._observation_ns: int | None = None  # what to count the age from
         self._waiting_since: float | None = None
+
+    def expect(self, chunks: bool) -> None:
+        """Say whether there is a policy; without one time passes."""
+        self._expected = chunks
 
     def hear(self, observation_ns: int) -> None:
         """Take note of a chunk and of the observation that it comes from."""
@@ -31,16 +36,14 @@ class Pacing:
 
     def may_pass(self, now_ns: int) -> bool:
         """Whether the tick after `now_ns` may happen; asked again and again while it may not."""
+        if not self._expected:
+            self._observation_ns = None
+        elif self._observation_ns is None or self._waited_too_long():
+            self._observation_ns = now_ns  # counted from here; pictures are taken until the limit
         heard = self._observation_ns
-        if self._limit_ns == 0 or heard is None or now_ns - heard <= self._limit_ns:
-            self._end_wait()
-            return True
-        if self._waiting_since is None:
-            self._waiting_since = time.monotonic()
-        if time.monotonic() - self._waiting_since < LONGEST_WAIT:
-            return False
-        self._observation_ns = None
-        return self.may_pass(now_ns)
+        passes = heard is None or self._limit_ns == 0 or now_ns - heard <= self._limit_ns
+        self._note(waiting=not passes)
+        return passes
 
     def status(self) -> Status:
         """For diagnostics."""
@@ -48,7 +51,12 @@ class Pacing:
         message = "waits for a chunk" if waits else f"waited {self.waited:.1f} s in all"
         return Status(OK, message, {"waits": waits, "waited [s]": self.waited})
 
-    def _end_wait(self) -> None:
-        if self._waiting_since is not None:
+    def _waited_too_long(self) -> bool:
+        return self._waiting_since is not None and time.monotonic() - self._waiting_since >= LONGEST_WAIT
+
+    def _note(self, waiting: bool) -> None:
+        if waiting and self._waiting_since is None:
+            self._waiting_since = time.monotonic()
+        if not waiting and self._waiting_since is not None:
             self.waited += time.monotonic() - self._waiting_since
             self._waiting_since = None
