@@ -32,7 +32,7 @@ EYE_FOV = 56.0  # [deg], vertical; 87 deg across at 16:9, about what a ZED Mini 
 EYE_FROM_CAMERA = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 COMPILER = (
-    '<mujoco><compiler discardvisual="false" fusestatic="false" balanceinertia="true" strippath="false"/></mujoco>'
+    '<mujoco><compiler discardvisual="false" fusestatic="true" balanceinertia="true" strippath="false"/></mujoco>'
 )
 
 
