@@ -84,6 +84,16 @@ def test_steps_are_conventional_autoregression():
     assert passes(4, "steps") == ((1,), (2,), (3,), (4,))
 
 
+def test_one_time_step_is_the_same_in_every_mode():
+    assert passes(1) == passes(1, "steps") == passes(1, "new_only") == ((1,),)
+
+
+@pytest.mark.parametrize("mode", ["scales", "new_only", "steps"])
+def test_every_mode_answers_every_time_step(mode):
+    model = transformer(schedule=passes(5, mode))
+    assert model.answer(model(*inputs())).shape == (2, VIEWS, 5, PATCHES, CHANNELS)
+
+
 @pytest.mark.parametrize(("T", "mode", "word"), [(0, "scales", "at least one"), (3, "spiral", "spiral")])
 def test_impossible_schedules_are_refused(T, mode, word):
     with pytest.raises(ValueError, match=word):
