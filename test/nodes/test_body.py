@@ -23,6 +23,7 @@ from firsthand.robot.model import RobotModel
 pytestmark = pytest.mark.ros
 
 ALL = QoSProfile(depth=5000)
+EVERY_CHANGE = QoSProfile(depth=100, durability=LATCHED.durability)
 QUICK = {"command_timeout": 0.5, "engage_time": 0.1, "hold_time": 0.1, "damping_time": 0.1}
 """Short ramps; a long time-out, for the commander shares the interpreter with the body, and may be kept waiting."""
 
@@ -40,7 +41,7 @@ class Rig:
         subscribe = self.node.create_subscription
         subscribe(JointState, "joint_states", self.on_joints, ALL)
         subscribe(JointState, "motor_command", self.motors.append, ALL)
-        subscribe(String, "gate_state", lambda m: self.gate.append(m.data), LATCHED)
+        subscribe(String, "gate_state", lambda m: self.gate.append(m.data), EVERY_CHANGE)
         subscribe(Clock, "/clock", self.clock.append, CLOCK)
         subscribe(JointState, "simulation/state", self.scenes.append, ALL)
         subscribe(DiagnosticArray, "simulation/status", self.trials.append, ALL)
@@ -51,7 +52,7 @@ class Rig:
     def on_joints(self, message):
         self.joints.append(read_joint_state(message, JOINTS))
         if self.answer is not None:
-            stamp_ns = self.joints[-1].stamp_ns + self.stamp_offset_ns
+            stamp_ns = self.body._now_ns() + self.stamp_offset_ns  # not of the message: it may have had to queue
             self.commands.publish(write_joint_state(JOINTS, self.answer, stamp_ns))
 
     def on_health(self, message):
@@ -219,12 +220,14 @@ def test_simulated_time_waits_for_a_policy_that_is_slow(ros, monkeypatch):
     ros.spin_until(chunks.get_subscription_count)
     model = RobotModel.load()
     actions = np.tile(model.hand_state(model.neutral).to_vector(), (28, 1))
+    stands_still = lambda: rig.body._pacing._waiting_since is not None  # noqa: E731 -- a condition, asked often
+    ros.spin_until(stands_still, what="time to wait for the first chunk")
     for _ in range(3):
-        observed_ns = rig.joints[-1].stamp_ns
-        chunks.publish(write_chunk(actions, observed_ns, rate=25.0))
+        observed_ns = rig.body._now_ns()
         stop_ns = observed_ns + 204_000_000  # the first tick after which the observation is too old
+        chunks.publish(write_chunk(actions, observed_ns, rate=25.0))
         ros.spin_until(lambda ns=stop_ns: rig.joints[-1].stamp_ns == ns, what="time to come to a stop")
-        ros.spin_until(lambda: rig.body._pacing._waiting_since is not None, what="time to stand still")
+        ros.spin_until(stands_still, what="time to stand still")
         assert rig.body._now_ns() == stop_ns
 
 

@@ -28,6 +28,7 @@ BRAKING = 0.15  # [s] from full speed to rest
 GRACE = 0.4  # [s]; the machine that tests is busy, and not real-time
 STILL = 1e-6  # [rad] a tick
 ALL = QoSProfile(depth=20000)
+EVERY_CHANGE = QoSProfile(depth=100, durability=LATCHED.durability)
 
 CHUNKS = """
 import time
@@ -65,7 +66,7 @@ class Graph:
         node = ros.node("listener")
         node.create_subscription(JointState, "motor_command", self.motors.append, ALL)
         node.create_subscription(JointState, "joint_command", self.commands.append, ALL)
-        node.create_subscription(String, "gate_state", lambda m: self.gate.append(m.data), LATCHED)
+        node.create_subscription(String, "gate_state", lambda m: self.gate.append(m.data), EVERY_CHANGE)
 
     def start(self, *names):
         for name in names:

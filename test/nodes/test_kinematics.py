@@ -11,6 +11,7 @@ from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
+from firsthand.nodes.command_stream import LONGEST_GAP_NS
 from firsthand.nodes.kinematics import SWITCH_INTERVAL, Kinematics
 from firsthand.nodes.messages import (
     SECOND,
@@ -22,6 +23,7 @@ from firsthand.nodes.messages import (
     write_joint_state,
 )
 from firsthand.nodes.qos import CLOCK, PUBLISH
+from firsthand.robot.bodies.interface import TICK_NS
 from firsthand.robot.joints import JOINTS
 from firsthand.robot.model import RobotModel
 from firsthand.space.hand_state import WRIST_POSITIONS
@@ -119,8 +121,9 @@ def test_a_chunk_becomes_commands_every_four_milliseconds_and_a_trajectory(ros):
     rig.send_chunk()
     ros.spin_until(lambda: len(rig.commands) > 80 and rig.trajectories, what="commands and a trajectory")
     stamps = np.array([command.stamp_ns for command in rig.commands])
-    np.testing.assert_array_equal(np.diff(stamps) % 4_000_000, 0)
-    assert np.all(np.diff(stamps) > 0)
+    gaps = np.diff(stamps)
+    assert np.all(gaps > 0)
+    np.testing.assert_array_equal(gaps[gaps < LONGEST_GAP_NS] % TICK_NS, 0)  # after a longer one it begins anew
     reached = np.array([MODEL.hand_state(c.positions).to_vector()[RIGHT_Y] for c in rig.commands]) - HOME[RIGHT_Y]
     assert reached[-1] > 0.01
     trajectory = rig.trajectories[0]
@@ -146,6 +149,8 @@ def test_without_measured_joints_there_are_no_commands(ros):
     rig.send_chunk()
     ros.spin_until(lambda: rig.commands)
     rig.joints = None
+    silent_ns = rig.now_ns
+    ros.spin_until(lambda: rig.now_ns > silent_ns + 0.2 * SECOND)  # nothing of before is under way any more
     ros.spin_until(lambda: rig.kinematics._stream.idle.startswith("joint_states are"), what="silence")
     again_ns, rig.joints = rig.now_ns, MODEL.neutral - 0.05
     ros.spin_until(lambda: rig.commands[-1].stamp_ns > again_ns, what="commands again")
@@ -189,7 +194,7 @@ def test_bad_chunks_are_refused_and_the_good_one_goes_on(ros):
 
 
 def test_set_source_changes_who_is_followed(ros):
-    rig = Rig(ros)
+    rig = Rig(ros, target_timeout=2.0)
     client = rig.node.create_client(SetBool, "set_source")
     response = ros.call(client, SetBool.Request(data=False))
     assert (response.success, response.message) == (True, "follows teleop")
