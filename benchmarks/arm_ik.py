@@ -2,7 +2,7 @@
 
 Five streams of wrist targets, made at 60 Hz and interpolated to control ticks of 250 Hz:
 
-    reachable     forward kinematics of smooth joint motions in front of the chest
+    reachable     forward kinematics of smooth joint motions clear of the body
     noisy         the same with white noise, 2 mm an axis and 1 degree
     human         smooth reaches whose orientations are a person's, beyond the robot's +-26 degrees of wrist pitch
     unreachable   the human ones, up to a metre away
@@ -19,7 +19,7 @@ import json
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ from firsthand.robot.arm_ik import ArmIk, ArmIkSettings
 from firsthand.robot.arms import Arms
 from firsthand.robot.collision import SelfCollision
 from firsthand.robot.joints import ARMS_SLICE
+from firsthand.robot.limits import Governor, JointLimits
 from firsthand.robot.model import RobotModel
 from firsthand.space.frames import inverse, pose
 from firsthand.space.rotations import matrix_from_rpy
@@ -103,6 +104,7 @@ def solvers(model: RobotModel) -> dict[str, Solver]:
     return {
         "ours": our_solver(model, self_collision=False),
         "ours + collision": our_solver(model, self_collision=True),
+        "ours + collision + governor": governed_solver(model),
         "pink": pink_solver(model),
     }
 
@@ -111,6 +113,22 @@ def our_solver(model: RobotModel, self_collision: bool) -> Solver:
     """`ArmIk` as it ships."""
     ik = ArmIk(model, ArmIkSettings(self_collision=self_collision, max_velocity=MAX_VELOCITY))
     return lambda wrist_poses, q: ik.solve(wrist_poses, q, DT).q
+
+
+def governed_solver(model: RobotModel) -> Solver:
+    """The commands that motors get: `ArmIk`, then the `Governor`, which trails by 20 ms and limits acceleration."""
+    solve = our_solver(model, self_collision=True)
+    all_joints = JointLimits.from_model(model, MAX_VELOCITY)
+    governor = Governor(JointLimits(*(getattr(all_joints, f.name)[ARMS_SLICE] for f in fields(all_joints))), DT)
+    solution = model.neutral[ARMS_SLICE].copy()
+    governor.reset(solution)
+
+    def step(wrist_poses: Array, _: Array) -> Array:
+        nonlocal solution
+        solution = solve(wrist_poses, solution)
+        return governor.step(solution)
+
+    return step
 
 
 def pink_solver(model: RobotModel) -> Solver:
@@ -207,7 +225,7 @@ def reachable(model: RobotModel, seconds: float, rng: np.random.Generator) -> Ar
         while True:
             q = neutral + spread * rng.uniform(-1, 1, 14)
             inside = np.clip(q, model.lower[ARMS_SLICE] + 0.05, model.upper[ARMS_SLICE] - 0.05)
-            if collision.distances(inside).min() > 0.05:
+            if collision.distances(inside).min() > 0.02:
                 return inside
 
     def blend(start: Array, end: Array, fraction: float) -> Array:

@@ -3,7 +3,9 @@ import itertools
 import numpy as np
 import pytest
 
+from firsthand.robot.collision import SelfCollision
 from firsthand.robot.limits import JointLimits
+from firsthand.robot.model import RobotModel
 from firsthand.robot.safety_gate import Command, GateState, SafetyGate, SafetyGateSettings
 
 N = 3
@@ -332,6 +334,50 @@ def test_a_clock_that_goes_backwards_makes_everything_old():
     assert output.state is GateState.HOLDING
     assert rig.tick(REST).state is GateState.ACTIVE
     assert_motion_within_limits(rig.outputs, REST)
+
+
+@pytest.fixture(scope="module")
+def body():
+    """The real robot's limits and capsules, and its natural posture."""
+    model = RobotModel.load()
+    return JointLimits.from_model(model), SelfCollision(model), model.neutral
+
+
+def drive(gate, positions, measured, begin, seconds):
+    """Every output while commanding the same positions from `begin` [s] on."""
+    first = round(begin * 250)
+    stamps = [tick * TICK_NS for tick in range(first, first + round(seconds * 250))]
+    return [gate.step(now_ns, Command(now_ns, positions), measured) for now_ns in stamps]
+
+
+def test_a_command_into_the_own_body_is_braked_before_it_and_the_way_out_is_free(body):
+    limits, collision, neutral = body
+    gate = SafetyGate(limits, SafetyGateSettings(engage_time=0.05), collision)
+    inwards = neutral.copy()
+    inwards[[2, 9]] = -1.2, 1.2  # hands through each other
+    assert collision.distances(inwards).min() < -0.02
+    gate.engage()
+    outputs = drive(gate, inwards, neutral, 1.0, 3.0)
+    assert gate.status.state is GateState.ACTIVE
+    assert min(collision.distances(output.positions).min() for output in outputs) > 0.0
+    assert gate.status.braked > 100
+    np.testing.assert_array_equal(outputs[-1].positions, outputs[-2].positions)
+    back = drive(gate, neutral, neutral, 4.0, 5.0)
+    np.testing.assert_allclose(back[-1].positions, neutral, atol=1e-3)
+
+
+def test_a_robot_engaged_in_contact_may_leave_it_but_go_no_deeper(body):
+    limits, collision, neutral = body
+    inwards = neutral.copy()
+    inwards[[2, 9]] = -1.2, 1.2
+    ways = [neutral + fraction * (inwards - neutral) for fraction in np.linspace(0, 1, 200)]
+    touching = next(q for q in ways if collision.distances(q).min() < 0.0)
+    gate = SafetyGate(limits, SafetyGateSettings(engage_time=0.05), collision)
+    gate.engage()
+    outputs = drive(gate, inwards, touching, 1.0, 1.0)
+    assert min(collision.distances(output.positions).min() for output in outputs) > -0.008
+    out = drive(gate, neutral, touching, 2.0, 5.0)
+    np.testing.assert_allclose(out[-1].positions, neutral, atol=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(3))

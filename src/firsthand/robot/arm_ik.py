@@ -59,9 +59,9 @@ class ArmIkSettings:
     rotation_tolerance: float = 1e-2  # [rad]
     self_collision: bool = True
     collision_distance: float = 0.01  # [m], kept between capsules
-    collision_range: float = 0.06  # [m], farther pairs are not looked at
-    collision_gain: float = 0.3  # share of the remaining distance that one tick may use up
-    collision_pairs: int = 6  # at most so many rows
+    collision_range: float = 0.08  # [m], farther pairs are not looked at
+    collision_gain: float = 0.1  # share of the remaining distance that one tick may use up
+    collision_pairs: int = 12  # at most so many rows
 
 
 @dataclass(frozen=True)

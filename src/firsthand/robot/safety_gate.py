@@ -29,10 +29,15 @@ acceleration limits whatever arrives. Commands are not believed just because the
     wrong size, not finite, stale, from the future, out of order    rejected, counted
     outside the position limits                                     clipped, counted
     far from the current command                                    governed, counted
+    leading into the robot's own body                               braked before it, counted
+
+Self-collision is looked at where full braking would end, so that there is always room to brake. A robot that is in
+contact already may move as long as it does not go deeper.
 
 The gate owns no clock: the caller steps it once a tick and says what time it is, so all of it can be tested.
 """
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
@@ -40,6 +45,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from firsthand.robot.collision import SelfCollision
 from firsthand.robot.limits import Governor, JointLimits
 
 Array = NDArray[np.floating]
@@ -75,6 +81,7 @@ class SafetyGateSettings:
     hold_time: float = 2.0
     damping_time: float = 0.5
     measured_margin: float = 0.1  # a joint measured further outside its limits than this does not engage
+    clearance: float = 0.003  # [m], kept between the robot's own capsules
     large_jump: float = 0.5  # a command further from the current one than this is counted
 
 
@@ -115,6 +122,7 @@ class GateStatus:
     rejected: dict[str, int] = field(default_factory=dict)  # how many commands, by reason
     clipped: int = 0
     large_jumps: int = 0
+    braked: int = 0  # ticks in which the command led into the robot's own body
 
 
 class SafetyGate:
@@ -123,10 +131,17 @@ class SafetyGate:
     Args:
         limits: Held by every output in every state.
         settings: Times and thresholds.
+        collision: Knows the robot's own body; without it the gate keeps to the joints' limits only.
     """
 
-    def __init__(self, limits: JointLimits, settings: SafetyGateSettings | None = None) -> None:
+    def __init__(
+        self,
+        limits: JointLimits,
+        settings: SafetyGateSettings | None = None,
+        collision: SelfCollision | None = None,
+    ) -> None:
         self.limits = limits
+        self.collision = collision
         self.settings = settings or SafetyGateSettings()
         self._governor = Governor(limits, self.settings.tick, self.settings.lag)
         self._state, self._reason, self._since_ns = GateState.DISENGAGED, "not engaged yet", 0
@@ -137,8 +152,9 @@ class SafetyGate:
         self._start = self._governor.positions  # measured pose at engage()
         self._blend = 0.0
         self._stiffness = 0.0
+        self._rest_distance = math.inf  # [m], between the capsules of the rest that was last accepted
         self._engage_requested = False
-        self._accepted, self._clipped, self._large_jumps = 0, 0, 0
+        self._accepted, self._clipped, self._large_jumps, self._braked = 0, 0, 0, 0
         self._rejected: Counter[str] = Counter()
 
     def step(self, now_ns: int, command: Command | None, measured: Array | None) -> GateOutput:
@@ -199,6 +215,7 @@ class SafetyGate:
             rejected=dict(self._rejected),
             clipped=self._clipped,
             large_jumps=self._large_jumps,
+            braked=self._braked,
         )
 
     # What comes in
@@ -279,6 +296,7 @@ class SafetyGate:
         self._start = self._measured
         self._governor.reset(self._start)
         self._blend = self._stiffness = 0.0
+        self._rest_distance = float(self.collision.distances(self._start).min()) if self.collision else math.inf
         self._enter(GateState.ENGAGING, "starting from the measured pose")
 
     def _why_not_engage(self, measured: Array | None) -> str | None:
@@ -319,10 +337,22 @@ class SafetyGate:
         self._ramp(elapsed)
         if self._state in FOLLOWING and self._command is not None:
             weight = self._blend * self._blend * (3.0 - 2.0 * self._blend)
-            positions = self._governor.step(self._start + weight * (self._command.positions - self._start))
+            target = self._start + weight * (self._command.positions - self._start)
+            positions = self._governor.step(target, self._clear_of_itself)
         else:
             positions = self._governor.brake()
         return GateOutput(positions, self._stiffness, self._state)
+
+    def _clear_of_itself(self, rest: Array) -> bool:
+        """Whether the robot may come to rest here: far enough from itself, or no deeper than where it was going to."""
+        if self.collision is None:
+            return True
+        distance = float(self.collision.distances(rest).min())
+        if distance < min(self.settings.clearance, self._rest_distance):
+            self._braked += 1
+            return False
+        self._rest_distance = distance
+        return True
 
     def _ramp(self, elapsed: float) -> None:
         if self._state is GateState.DAMPING:
