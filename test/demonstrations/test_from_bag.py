@@ -103,7 +103,7 @@ def state_at(time_ns):
 def record(
     path, leave_out=(), lost_pictures=(), late_joints_ms=(), camera_rate=25.0, jitter_ns=0, frame="eyes_gravity"
 ):
-    """Two seconds: pictures, joints at 250 Hz, hand states at 50 Hz, a chunk of 28 actions five times a second, 30 ms late."""
+    """Two seconds: pictures, joints at 250 Hz, hand states at 50 Hz, chunks of 28 actions at 5 Hz, 30 ms late."""
     topics = [Topic(name, kind) for name, kind in TYPES.items() if name not in leave_out]
     random = np.random.default_rng(0)
     with BagWriter(path, topics) as writer:
