@@ -35,7 +35,7 @@ class HandRetargetingSettings:
     """Tuned with benchmarks/hand_retargeting.py."""
 
     iterations: int = 3  # at most, per solve
-    converged: float = 5e-3  # [rad], no further iteration after a step this small
+    converged: float = 0.02  # [rad], no further iteration after a step this small: 0.02 mm are left
     damping: float = 2e-3  # [m/rad], what a step costs against the error it removes
     farthest: float = 0.35  # [m] from the wrist along any axis; a fingertip beyond is taken for a tracking fault
     longest_step: float = 0.3  # [rad] of any motor in one solve
