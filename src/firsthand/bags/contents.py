@@ -45,6 +45,8 @@ def hand_trajectory(message: Any) -> HandTrajectory:
     if message.header.frame_id != ROBOT_FRAME:
         raise BagError(f"expected hand states in frame {ROBOT_FRAME!r}, got {message.header.frame_id!r}")
     order = _order(message.joint_names, FRAMES)
+    if len(message.points) == 0:
+        raise BagError("expected a trajectory of at least one point, got none")
     transforms = np.array([[_numbers(t) for t in point.transforms] for point in message.points], dtype=float)
     if transforms.ndim != 3 or transforms.shape[1] != len(message.joint_names):
         raise BagError(f"expected points of {len(message.joint_names)} transforms, got shape {transforms.shape}")

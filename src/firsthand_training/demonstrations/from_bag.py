@@ -19,8 +19,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from firsthand.bags.contents import HandTrajectory, hand_trajectory, joint_positions, picture, stamp_ns
-from firsthand.bags.read import Bag, open_bag
+from firsthand.bags.contents import HandTrajectory, hand_trajectory, joint_positions, picture
+from firsthand.bags.read import Bag, RawMessage, open_bag
 from firsthand.errors import BagError, EpisodeError
 from firsthand.policy.hand_over import ChunkTimeline
 from firsthand.robot.joints import JOINTS
@@ -75,19 +75,21 @@ class Converted:
 
 @dataclass(frozen=True)
 class _Series:
-    """Values over time, by header stamp."""
+    """Messages of one topic by header stamp; only those that a frame needs are decoded."""
 
     name: str
     stamps: Stamps  # (N,), rising
-    values: Array  # (N, D)
+    messages: list[RawMessage]  # N
+    read: Callable[[RawMessage], Array]  # one message to (D,)
 
     def before(self, times: Stamps, max_age: float) -> tuple[Array, NDArray[np.bool_]]:
         """The newest values not after each time, (M, D), and which of them are young enough."""
-        if len(self.stamps) == 0:
-            raise BagError(f"the bag has no messages on {self.name}")
         index = np.searchsorted(self.stamps, times, side="right") - 1
+        there = index >= 0
+        needed, where = np.unique(np.maximum(index, 0), return_inverse=True)
+        values = np.array([self.read(self.messages[i]) for i in needed])
         age = times - self.stamps[np.maximum(index, 0)]
-        return self.values[np.maximum(index, 0)], (index >= 0) & (age <= max_age * SECOND)
+        return values[where], there & (age <= max_age * SECOND)
 
 
 @dataclass(frozen=True)
@@ -243,21 +245,21 @@ def _chunks(bag: Bag, name: str) -> list[tuple[int, HandTrajectory]]:
 
 
 def _joints(bag: Bag, name: str) -> _Series:
-    topic = bag.find_topic(name)
-    rows = [(stamp_ns(m.message), joint_positions(m.message, JOINTS)) for m in bag.messages([topic])]
-    return _series(topic, rows, len(JOINTS))
+    return _series(bag, name, lambda raw: joint_positions(bag.decode(raw), JOINTS))
 
 
 def _hand_states(bag: Bag) -> _Series:
-    topic = bag.find_topic(HAND_STATES)
-    states = [hand_trajectory(message.message) for message in bag.messages([topic])]
-    return _series(topic, [(state.stamp_ns, state.vectors[0]) for state in states], 54)
+    return _series(bag, HAND_STATES, lambda raw: hand_trajectory(bag.decode(raw)).vectors[0])
 
 
-def _series(name: str, rows: list[tuple[int, Array]], size: int) -> _Series:
-    stamps = np.array([stamp for stamp, _ in rows], dtype=np.int64)
+def _series(bag: Bag, name: str, read: Callable[[RawMessage], Array]) -> _Series:
+    topic = bag.find_topic(name)
+    messages = list(bag.raw_messages([topic]))
+    if not messages:
+        raise BagError(f"{bag.path} has no messages on {topic}")
+    stamps = np.array([bag.header_stamp_ns(raw) or 0 for raw in messages], dtype=np.int64)
     stamps, order = np.unique(stamps, return_index=True)
-    return _Series(name, stamps, np.array([value for _, value in rows]).reshape(-1, size)[order])
+    return _Series(topic, stamps, [messages[i] for i in order], read)
 
 
 def _recorded(bag: Bag, names: tuple[str, ...], what: str) -> str:
