@@ -9,7 +9,8 @@ from firsthand.nodes.camera import Camera
 from firsthand.nodes.image_messages import read_camera_infos, read_compressed_image, read_image
 from firsthand.nodes.messages import ns_from_stamp
 from firsthand.nodes.qos import EVERY, PUBLISH
-from firsthand.nodes.scene_messages import SceneName, SceneState, write_scene_state
+from firsthand.nodes.scene_messages import SceneState, write_scene_state
+from firsthand.simulation.scene_name import SceneName
 
 pytestmark = pytest.mark.ros
 

@@ -14,30 +14,7 @@ from std_msgs.msg import Header
 
 from firsthand.errors import SimulationError
 from firsthand.nodes.messages import ns_from_stamp, stamp_from_ns, write_joint_state
-
-
-@dataclass(frozen=True)
-class SceneName:
-    """What a scene is drawn from."""
-
-    task: str
-    variant: str
-    seed: int
-
-    def __str__(self) -> str:
-        return f"{self.task}/{self.variant}/{self.seed}"
-
-    @classmethod
-    def parse(cls, text: str) -> "SceneName":
-        """Read `task/variant/seed`.
-
-        Raises:
-            SimulationError: It is none.
-        """
-        parts = text.split("/")
-        if len(parts) != 3 or not parts[2].isdecimal():
-            raise SimulationError(f"expected the name of a scene as task/variant/seed, got {text!r}")
-        return cls(parts[0], parts[1], int(parts[2]))
+from firsthand.simulation.scene_name import SceneName
 
 
 @dataclass(frozen=True)

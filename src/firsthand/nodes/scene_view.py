@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from firsthand.nodes.scene_messages import SceneName, SceneState
+from firsthand.nodes.scene_messages import SceneState
 from firsthand.simulation.renderer import StereoRenderer, intrinsics
 from firsthand.simulation.scene import Scene, build_scene
+from firsthand.simulation.scene_name import SceneName
 from firsthand.vision.intrinsics import Intrinsics
 
 

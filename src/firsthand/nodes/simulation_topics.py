@@ -8,8 +8,9 @@ from firsthand.errors import SimulationError
 from firsthand.nodes.diagnostics import OK, Status
 from firsthand.nodes.messages import SECOND
 from firsthand.nodes.qos import PUBLISH
-from firsthand.nodes.scene_messages import SceneName, SceneState, TrialState, write_scene_state, write_trial_state
+from firsthand.nodes.scene_messages import SceneState, TrialState, write_scene_state, write_trial_state
 from firsthand.robot.bodies.interface import Body
+from firsthand.simulation.scene_name import SceneName
 from firsthand.simulation.simulated_body import SimulatedBody
 
 STATUS_PERIOD_NS = SECOND // 5

@@ -21,6 +21,7 @@ from firsthand.errors import BagError
 from firsthand.robot.model import RobotModel
 from firsthand.simulation.renderer import ThirdPersonRenderer
 from firsthand.simulation.scene import Scene, build_scene
+from firsthand.simulation.scene_name import SceneName
 from firsthand.space.frames import inverse
 from firsthand.vision.intrinsics import Intrinsics
 from firsthand_training.evaluation.overlay import Eye, draw_chunk
@@ -31,6 +32,7 @@ IMAGE_TOPIC = "left/color/rect/image/compressed"
 INFO_TOPIC = "left/color/rect/camera_info"
 CHUNK_TOPIC = "action_chunk"
 SCENE_TOPIC = "simulation/state"
+STATUS_TOPIC = "simulation/status"
 BAR = 36  # [px], height of the caption
 STILLS = 6  # moments in the picture
 INK, PAPER = (30, 30, 30), (245, 245, 245)
@@ -38,14 +40,19 @@ INK, PAPER = (30, 30, 30), (245, 245, 245)
 
 @dataclass(frozen=True)
 class FilmSettings:
-    """Which bag, and how it was made."""
+    """Which bag becomes which film."""
 
     bag: Path
     output: Path  # the .mp4 to write
-    task: str = "push"
-    variant: str = "id"
-    seed: int | None = None  # of the recorded trial; without it there is no visitor's view
     picture: Path | None = None  # a .png of six moments beside it
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the simulation said of its trial."""
+
+    scene: str  # task/variant/seed
+    joints: dict[str, float]  # every joint of the scene
 
 
 @dataclass(frozen=True)
@@ -53,10 +60,11 @@ class Moment:
     """One picture of the robot's left eye and what was known then."""
 
     seconds: float  # since the first picture
+    stamp_ns: int
     image: Image  # (H, W, 3) RGB
     chunk: HandTrajectory | None  # the newest one that had arrived
-    stamp_ns: int
-    scene_state: dict[str, float]  # empty if the bag has none
+    trial: Trial | None  # None if the bag is not from simulation
+    status: str  # in words
 
 
 def make_film(settings: FilmSettings) -> Path:
@@ -70,55 +78,86 @@ def make_film(settings: FilmSettings) -> Path:
     """
     with open_bag(settings.bag) as bag:
         eye = _read_eye(bag)
-        scene = None if settings.seed is None else build_scene(settings.task, settings.variant, settings.seed)
-        visitor = None if scene is None else ThirdPersonRenderer(scene, eye.intrinsics.width, eye.intrinsics.height)
-        moments = tqdm(_moments(bag), desc="film", unit="frame", total=bag.topics[bag.find_topic(IMAGE_TOPIC)].count)
-        frames = (_compose(moment, eye, scene, visitor, settings) for moment in moments)
-        stills = _write_video(frames, settings.output, _frame_rate(bag), moments.total)
+        visitor = Visitor(eye.intrinsics.width, eye.intrinsics.height)
+        count = bag.topics[bag.find_topic(IMAGE_TOPIC)].count
+        moments = tqdm(_moments(bag), desc="film", unit="frame", total=count)
+        frames = (_compose(moment, eye, visitor) for moment in moments)
+        stills = _write_video(frames, settings.output, _frame_rate(bag), count)
+        visitor.close()
     if settings.picture is not None:
         _write_picture(stills, settings.picture)
     return settings.output
 
 
-def _compose(
-    moment: Moment, eye: Eye, scene: Scene | None, visitor: ThirdPersonRenderer | None, settings: FilmSettings
-) -> Image:
+class Visitor:
+    """Renders recorded scenes from the side; builds each scene when it is first met."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._size = (width, height)
+        self._name = ""
+        self._scene: Scene | None = None
+        self._renderer: ThirdPersonRenderer | None = None
+
+    def look(self, trial: Trial) -> Image:
+        """The scene as recorded, (height, width, 3) RGB."""
+        if self._scene is None or self._renderer is None or trial.scene != self._name:
+            self.close()
+            name = SceneName.parse(trial.scene)
+            self._scene = build_scene(name.task, name.variant, name.seed)
+            self._renderer = ThirdPersonRenderer(self._scene, *self._size)
+            self._name = trial.scene
+        self._scene.set_state(trial.joints)
+        return self._renderer.render()
+
+    def close(self) -> None:
+        """Give the OpenGL context back."""
+        if self._renderer is not None:
+            self._renderer.close()
+
+
+def _compose(moment: Moment, eye: Eye, visitor: Visitor) -> Image:
     view = moment.image
     if moment.chunk is not None:
         view = draw_chunk(view, eye, _rest(moment.chunk, moment.stamp_ns))
-    if scene is not None and visitor is not None and moment.scene_state:
-        scene.set_state(moment.scene_state)
-        view = np.concatenate([view, visitor.render()], axis=1)
-    return np.concatenate([view, _caption(view.shape[1], moment, settings)], axis=0)
+    if moment.trial is not None:
+        view = np.concatenate([view, visitor.look(moment.trial)], axis=1)
+    return np.concatenate([view, _caption(view.shape[1], moment)], axis=0)
 
 
-def _caption(width: int, moment: Moment, settings: FilmSettings) -> Image:
+def _caption(width: int, moment: Moment) -> Image:
     bar = np.full((BAR, width, 3), PAPER, np.uint8)
-    age = "" if moment.chunk is None else f"   chunk {(moment.stamp_ns - moment.chunk.stamp_ns) / 1e6:4.0f} ms old"
-    text = f"{settings.task} {settings.variant}   t = {moment.seconds:5.2f} s{age}"
+    parts = [f"t = {moment.seconds:5.2f} s"]
+    if moment.trial is not None:
+        parts.insert(0, moment.trial.scene)
+    if moment.chunk is not None:
+        parts.append(f"chunk {(moment.stamp_ns - moment.chunk.stamp_ns) / 1e6:3.0f} ms old")
+    text = "    ".join([*parts, moment.status])
     cv2.putText(bar, text, (12, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.55, INK, 1, cv2.LINE_AA)
     return bar
 
 
 def _moments(bag: Bag) -> Iterator[Moment]:
-    """The pictures in order, each with the newest chunk and scene state recorded before it."""
-    topics = [name for name in (IMAGE_TOPIC, CHUNK_TOPIC, SCENE_TOPIC) if _has(bag, name)]
-    image_topic, *_ = full_names = [bag.find_topic(name) for name in topics]
+    """The pictures in order, each with what had been recorded before it."""
+    topics = [bag.find_topic(name) for name in (IMAGE_TOPIC, CHUNK_TOPIC, SCENE_TOPIC, STATUS_TOPIC) if _has(bag, name)]
     chunk: HandTrajectory | None = None
-    state: dict[str, float] = {}
-    first: int | None = None
-    for message in bag.messages(full_names):
-        if message.topic == image_topic:
-            stamp = stamp_ns(message.message)
-            first = stamp if first is None else first
-            yield Moment((stamp - first) / 1e9, picture(message.message), chunk, stamp, state)
-        elif message.type.endswith("MultiDOFJointTrajectory"):
-            chunk = hand_trajectory(message.message)
+    trial: Trial | None = None
+    status, first = "", None
+    for topic, message in ((each.topic, each.message) for each in bag.messages(topics)):
+        if topic.endswith(CHUNK_TOPIC):
+            chunk = hand_trajectory(message)
+        elif topic.endswith(SCENE_TOPIC):
+            joints = dict(zip(message.name, np.asarray(message.position).tolist(), strict=True))
+            trial = Trial(message.header.frame_id, joints)
+        elif topic.endswith(STATUS_TOPIC):
+            status = message.status[0].message
         else:
-            state = dict(zip(message.message.name, np.asarray(message.message.position).tolist(), strict=True))
+            stamp = stamp_ns(message)
+            first = stamp if first is None else first
+            yield Moment((stamp - first) / 1e9, stamp, picture(message), chunk, trial, status)
 
 
 def _has(bag: Bag, name: str) -> bool:
+    """Whether the bag has a topic; pictures it must have."""
     try:
         bag.find_topic(name)
     except BagError:
