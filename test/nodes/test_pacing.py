@@ -23,21 +23,21 @@ def expecting(limit=0.3):
 
 def test_time_passes_where_there_is_no_policy_or_nobody_shall_wait():
     alone = Pacing(0.3)
-    alone.hear(0)
+    alone.hear_chunk(0)
     assert alone.may_pass(10**12)
     impatient = expecting(limit=0.0)
-    impatient.hear(0)
+    impatient.hear_chunk(0)
     assert impatient.may_pass(10**12)
 
 
 def test_time_stands_still_while_the_newest_observation_is_too_old(clock):
     one = expecting()
-    one.hear(1000 * MILLISECOND)
+    one.hear_chunk(1000 * MILLISECOND)
     assert one.may_pass(1300 * MILLISECOND)
     assert not one.may_pass(1304 * MILLISECOND)
     clock[0] += 2.0
     assert not one.may_pass(1304 * MILLISECOND)
-    one.hear(1200 * MILLISECOND)
+    one.hear_chunk(1200 * MILLISECOND)
     assert one.may_pass(1304 * MILLISECOND)
     assert one.waited == pytest.approx(2.0)
 
@@ -47,13 +47,13 @@ def test_the_first_chunk_is_waited_for_too(clock):
     assert one.may_pass(5000 * MILLISECOND)
     assert one.may_pass(5300 * MILLISECOND)
     assert not one.may_pass(5304 * MILLISECOND)
-    one.hear(5280 * MILLISECOND)
+    one.hear_chunk(5280 * MILLISECOND)
     assert one.may_pass(5304 * MILLISECOND)
 
 
 def test_after_a_long_wait_time_goes_on_a_little_for_new_pictures_to_be_taken(clock):
     one = expecting()
-    one.hear(0)
+    one.hear_chunk(0)
     assert not one.may_pass(400 * MILLISECOND)
     clock[0] += pacing.LONGEST_WAIT
     assert one.may_pass(400 * MILLISECOND)
@@ -63,7 +63,30 @@ def test_after_a_long_wait_time_goes_on_a_little_for_new_pictures_to_be_taken(cl
 
 def test_a_policy_that_is_gone_is_not_waited_for(clock):
     one = expecting()
-    one.hear(0)
+    one.hear_chunk(0)
     assert not one.may_pass(400 * MILLISECOND)
     one.expect(False)
     assert one.may_pass(400 * MILLISECOND)
+
+
+def test_commands_that_have_been_coming_are_waited_for(clock):
+    one = expecting()
+    one.hear_chunk(0)
+    assert one.may_pass(100 * MILLISECOND)  # nobody has commanded yet
+    one.hear_command(100 * MILLISECOND)
+    assert one.may_pass(120 * MILLISECOND)
+    assert not one.may_pass(124 * MILLISECOND)
+    one.hear_command(120 * MILLISECOND)
+    assert one.may_pass(124 * MILLISECOND)
+    one.forget()
+    assert one.may_pass(1000 * MILLISECOND)
+
+
+def test_commands_that_stay_away_are_not_waited_for_twice(clock):
+    one = expecting()
+    one.hear_chunk(0)
+    one.hear_command(0)
+    assert not one.may_pass(24 * MILLISECOND)
+    clock[0] += pacing.LONGEST_WAIT
+    assert one.may_pass(24 * MILLISECOND)
+    assert one.may_pass(300 * MILLISECOND)

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from firsthand.nodes.simulation_topics import SimulationTopics
 
 SWITCH_INTERVAL = 0.0005  # [s]; at Python's own 5 ms a busy executor would hold the control thread up for a whole tick
+REPEAT_PERIOD = 0.05  # [s] of real time
 LEVELS = {GateState.HOLDING: WARN, GateState.DAMPING: WARN, GateState.STOPPED: ERROR}
 
 
@@ -93,6 +94,7 @@ class BodyNode(RunnableNode):
         self._commands, self._chunks = Intake(self, "joint_command"), Intake(self, "action_chunk")
         self._joints_ns, self._joints_period_ns = 0, round(SECOND / s.joint_states_rate - TICK * SECOND / 2)
         self._pacing = Pacing(s.wait_for_chunks if s.publish_clock else 0.0)
+        self._repeated_at = float("-inf")  # on the monotonic clock
         self._seed, self._trial_begun = s.seed, False
         self._state: BodyState = self._body.reset(s.seed)
         self._start_ns = 0  # the body's own time counts from every reset, the node's goes on
@@ -118,6 +120,7 @@ class BodyNode(RunnableNode):
         with self._lock:
             now_ns = self._now_ns()
             if not self._pacing.may_pass(now_ns):
+                self._repeat_joints()
                 return
             if self._engage_when_commanded and self._command is not None:
                 self._engage_when_commanded = False
@@ -150,13 +153,25 @@ class BodyNode(RunnableNode):
             self._clock_output.publish(write_clock(now_ns))
         if now_ns - self._joints_ns >= self._joints_period_ns:
             self._joints_ns = now_ns
-            self._joints.publish(write_joint_state(JOINTS, self._state.positions, now_ns, self._state.velocities))
+            self._publish_joints()
         self._motors.publish(write_joint_state(JOINTS, output.positions, commanded_ns))
         if output.state is not self._gate_state:
             self._gate_state = output.state
             self._gate_states.publish(String(data=output.state.value))
+            if output.state not in FOLLOWING:
+                self._pacing.forget()  # what was on its way will not be followed
         if self._simulation is not None:
             self._simulation.publish(now_ns, self._state.stamp_ns)
+
+    def _publish_joints(self) -> None:
+        state = self._state
+        self._joints.publish(write_joint_state(JOINTS, state.positions, self._joints_ns, state.velocities))
+
+    def _repeat_joints(self) -> None:
+        """While time stands still: whoever is waited for may have missed the last measurement."""
+        if time.monotonic() - self._repeated_at > REPEAT_PERIOD:
+            self._repeated_at = time.monotonic()
+            self._publish_joints()
 
     # Topics and services
 
@@ -193,10 +208,11 @@ class BodyNode(RunnableNode):
         with self._commands.reading():
             reading = read_joint_state(message, JOINTS)
             self._command = Command(reading.stamp_ns, reading.positions)
+            self._pacing.hear_command(reading.stamp_ns)
 
     def _on_chunk(self, message: bytes) -> None:
         with self._chunks.reading():
-            self._pacing.hear(read_chunk(message).stamp_ns)
+            self._pacing.hear_chunk(read_chunk(message).stamp_ns)
 
     def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         with self._lock:
@@ -211,6 +227,7 @@ class BodyNode(RunnableNode):
         with self._lock:
             before = self._gate.status.state
             self._gate, self._command = self._new_gate(), None
+            self._pacing.forget()
             if before is GateState.STOPPED:
                 self._gate.stop("estop was called before the reset")
             self._engage_when_commanded |= before in (*FOLLOWING, GateState.HOLDING)

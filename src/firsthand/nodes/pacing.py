@@ -1,14 +1,17 @@
-"""Simulated time that waits for a policy which computes slower than real time.
+"""Simulated time that waits for a policy, or for kinematics, that computes slower than real time.
 
 A robot does not wait; a simulation on a busy computer may, and then its result does not depend on the computer. Time
-stands still while the newest chunk comes from an observation older than a limit: pictures already on their way become
-the chunk that lets it go on.
+stands still while
+
+    the newest chunk comes from an observation older than a limit: pictures on their way become the chunk to go on with
+    commands have been coming, and the last one is some ticks old: the next one is on its way
 """
 
 import time
 
 from firsthand.nodes.diagnostics import OK, Status
 
+COMMAND_LIMIT_NS = 20_000_000  # far inside the safety gate's time-out
 LONGEST_WAIT = 3.0  # [s] of real time at a stretch: a picture may be lost, and without time there is no next one
 
 
@@ -23,32 +26,42 @@ class Pacing:
         self.waited = 0.0  # [s] of real time in all
         self._limit_ns = int(limit * 1e9)
         self._expected = False
-        self._observation_ns: int | None = None  # what to count the age from
+        self._observation_ns: int | None = None  # what to count the age of chunks from
+        self._command_ns: int | None = None  # stamp of the last command; None: do not wait for one
         self._waiting_since: float | None = None
 
     def expect(self, chunks: bool) -> None:
         """Say whether there is a policy; without one time passes."""
         self._expected = chunks
 
-    def hear(self, observation_ns: int) -> None:
+    def hear_chunk(self, observation_ns: int) -> None:
         """Take note of a chunk and of the observation that it comes from."""
         self._observation_ns = observation_ns
 
+    def hear_command(self, stamp_ns: int) -> None:
+        """Take note of a joint command."""
+        self._command_ns = stamp_ns
+
+    def forget(self) -> None:
+        """Begin anew: as at the start, there are no commands, and the first chunk is waited for from now on."""
+        self._observation_ns = self._command_ns = None
+
     def may_pass(self, now_ns: int) -> bool:
         """Whether the tick after `now_ns` may happen; asked again and again while it may not."""
-        if not self._expected:
-            self._observation_ns = None
-        elif self._observation_ns is None or self._waited_too_long():
-            self._observation_ns = now_ns  # counted from here; pictures are taken until the limit
-        heard = self._observation_ns
-        passes = heard is None or self._limit_ns == 0 or now_ns - heard <= self._limit_ns
+        if not self._expected or self._waited_too_long():
+            self.forget()
+        if self._expected and self._observation_ns is None:
+            self._observation_ns = now_ns  # pictures are taken until the limit
+        passes = self._limit_ns == 0 or not (
+            _older(self._observation_ns, now_ns, self._limit_ns) or _older(self._command_ns, now_ns, COMMAND_LIMIT_NS)
+        )
         self._note(waiting=not passes)
         return passes
 
     def status(self) -> Status:
         """For diagnostics."""
         waits = self._waiting_since is not None
-        message = "waits for a chunk" if waits else f"waited {self.waited:.1f} s in all"
+        message = "waits" if waits else f"waited {self.waited:.1f} s in all"
         return Status(OK, message, {"waits": waits, "waited [s]": self.waited})
 
     def _waited_too_long(self) -> bool:
@@ -60,3 +73,7 @@ class Pacing:
         if not waiting and self._waiting_since is not None:
             self.waited += time.monotonic() - self._waiting_since
             self._waiting_since = None
+
+
+def _older(stamp_ns: int | None, now_ns: int, limit_ns: int) -> bool:
+    return stamp_ns is not None and now_ns - stamp_ns > limit_ns
