@@ -1,0 +1,64 @@
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mujoco")
+
+from firsthand.errors import CheckpointError, SimulationError
+from firsthand_training.command import main
+from firsthand_training.evaluation.closed_loop import ClosedLoopReport, ClosedLoopSettings, Trial, evaluate_closed_loop
+
+ONE = {"trials": 1, "workers": 1, "seed": 10_000}
+
+
+def test_holding_still_moves_nothing():
+    report = evaluate_closed_loop(ClosedLoopSettings(policy="hold", **ONE))
+    (trial,) = report.trials
+    assert not trial.success
+    assert trial.progress < 0.05
+    assert trial.seconds >= 10  # ran to the time limit
+
+
+def test_the_expert_does_it_the_same_way_every_time():
+    first, second = (evaluate_closed_loop(ClosedLoopSettings(policy="expert", **ONE)) for _ in range(2))
+    assert first.trials == second.trials
+    assert first.trials[0].success
+
+
+def test_the_json_carries_rate_interval_and_every_trial(tmp_path, capsys):
+    path = tmp_path / "a" / "result.json"
+    arguments = ["--trials", "1", "--workers", "1", "--seed", "10000", "--json", str(path)]
+    assert main(["evaluate", "--task", "push", "--variant", "id", "--policy", "expert", *arguments]) == 0
+    result = json.loads(path.read_text())
+    assert result["success_rate"] == 1.0
+    assert result["trials"] == 1
+    assert result["successes"] == [True]
+    assert result["interval"] == pytest.approx([0.2065, 1.0], abs=1e-4)
+    assert "1/1" in capsys.readouterr().out
+
+
+def test_trials_are_counted():
+    trials = tuple(Trial(i, i != 2, 1.0, 1.0, "box") for i in range(5))
+    data = ClosedLoopReport(ClosedLoopSettings(), trials).to_json()
+    assert data["success_rate"] == 0.8
+    assert data["successes"] == [True, True, False, True, True]
+    assert np.isclose(data["interval"], [0.3755, 0.9638], atol=1e-4).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"task": "juggle"}, SimulationError, "no task 'juggle'; there are push"),
+        ({"variant": "odd"}, SimulationError, "no variant 'odd'"),
+        ({"policy": "/nowhere"}, CheckpointError, "no checkpoint at '/nowhere'"),
+    ],
+)
+def test_what_cannot_be_evaluated_says_so(settings, error, message):
+    with pytest.raises(error, match=message):
+        evaluate_closed_loop(ClosedLoopSettings(**(ONE | settings)))
+
+
+def test_the_command_fails_with_a_message(capsys):
+    assert main(["evaluate", "--policy", "/nowhere", "--trials", "1"]) == 1
+    assert "firsthand-lab: no checkpoint at '/nowhere'" in capsys.readouterr().err
