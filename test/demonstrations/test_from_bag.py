@@ -247,3 +247,19 @@ def test_what_a_bag_lacks_is_said(run, change, message):
 def test_eyes_that_do_not_look_together_are_refused(run, steady):
     with pytest.raises(BagError, match=r"50 left and 50 right pictures, but 0 pairs taken within 0\.1 ms"):
         convert_bag(steady, run.dataset, BagConversion(task="push", max_skew=0.0001))
+
+
+def test_a_picture_is_never_half_of_two_pairs(run):
+    record(run.bag, lost_pictures=range(25), leave_out=("/hand_state", "/action_chunk"))
+    wide = BagConversion(task="push", max_skew=0.05, gaps="split", min_frames=5)
+    converted = convert_bag(run.bag, run.dataset, wide, hand_states=lambda q: np.zeros(54))
+    assert (converted.pairs, converted.frames) == (25, 25)
+
+
+def test_pictures_without_stamps_are_refused(run):
+    with BagWriter(run.bag, [Topic(name, kind) for name, kind in TYPES.items()]) as writer:
+        for i in range(5):
+            writer.write(LEFT, START + i, picture(0 if i else START, 0))
+            writer.write(RIGHT, START + i, picture(START + i, 0))
+    with pytest.raises(BagError, match="got 5, 4 without a stamp"):
+        convert_bag(run.bag, run.dataset, PUSH)

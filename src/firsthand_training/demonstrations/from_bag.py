@@ -10,7 +10,7 @@ and each has an age limit. Where no hand states or chunks were recorded, they co
 kinematics. A frame without one of these is no frame; frames at the ends of a bag are trimmed, a hole inside is a gap.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,11 +19,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from firsthand.bags.contents import HandTrajectory, hand_trajectory, joint_positions, picture
+from firsthand.bags.contents import HandTrajectory, hand_trajectory, joint_positions
 from firsthand.bags.read import Bag, RawMessage, open_bag
 from firsthand.errors import BagError, EpisodeError
 from firsthand.policy.hand_over import ChunkTimeline
 from firsthand.robot.joints import JOINTS
+from firsthand_training.demonstrations.bag_pictures import at_rate, camera_pairs, decode_pairs
 from firsthand_training.episodes.layout import EpisodeSettings
 from firsthand_training.episodes.write import EpisodeWriter, Frame
 
@@ -34,10 +35,6 @@ HandStates = Callable[[Array], Array]  # joints (26,) to the 54 numbers
 SECOND = 1_000_000_000  # [ns]
 MAX_CHUNK_DELAY = 2.0  # [s] from observation to recorded chunk
 MAX_CLOCK_ERROR = 0.05  # [s]
-GAP = 1.5  # a period this many times the usual one is a gap
-SLOW = 1.25  # a camera's period may be this many times a frame's
-LEFT_IMAGES = "left/color/rect/image/compressed"
-RIGHT_IMAGES = "right/color/rect/image/compressed"
 HAND_STATES = "hand_state"
 JOINT_STATES = "joint_states"
 COMMANDS = ("motor_command", "joint_command")  # the first that was recorded; the motors' own is the truer one
@@ -121,63 +118,13 @@ def convert_bag(
         EpisodeError: There is a gap and `settings.gaps` refuses it, nothing is usable, or the dataset differs.
     """
     with open_bag(bag) as opened:
-        pairs = _pairs(opened, settings)
-        kept, breaks = _at_rate(pairs, settings.fps, opened.path)
+        pairs = camera_pairs(opened, settings.max_skew)
+        kept, breaks = at_rate(pairs, settings.fps, opened.path)
         frames = _align(opened, kept, breaks, settings, hand_states or _forward_kinematics())
         pieces = _pieces(frames, settings, opened.path)
         numbers = _write(opened, frames, pieces, Path(dataset), settings)
     count = sum(len(piece) for piece in pieces)
     return Converted(Path(dataset), numbers, count, len(pairs), len(pairs) - count)
-
-
-def _pairs(bag: Bag, settings: BagConversion) -> Stamps:
-    """Stamps of left pictures and the right ones taken with them, (N, 2), rising."""
-    left, right = (_image_stamps(bag, name) for name in (LEFT_IMAGES, RIGHT_IMAGES))
-    nearest = right[np.clip(_nearest(right, left), 0, len(right) - 1)]
-    pairs = np.stack([left, nearest], axis=1)[np.abs(left - nearest) <= settings.max_skew * SECOND]
-    if len(pairs) < 2:
-        raise BagError(
-            f"{bag.path} has {len(left)} left and {len(right)} right pictures, but {len(pairs)} pairs taken within "
-            f"{settings.max_skew * 1e3:g} ms of each other"
-        )
-    return pairs
-
-
-def _image_stamps(bag: Bag, name: str) -> Stamps:
-    topic = bag.find_topic(name)
-    stamps = np.array([bag.header_stamp_ns(raw) or 0 for raw in bag.raw_messages([topic])], dtype=np.int64)
-    if len(stamps) == 0 or not stamps.all():
-        raise BagError(f"{bag.path}: expected pictures with capture stamps on {topic}, got {len(stamps)} without")
-    return np.unique(stamps)
-
-
-def _nearest(stamps: Stamps, times: Stamps) -> NDArray[np.intp]:
-    """Index of the stamp nearest to each time."""
-    after = np.clip(np.searchsorted(stamps, times), 1, max(len(stamps) - 1, 1))
-    before = after - 1
-    after = np.minimum(after, len(stamps) - 1)
-    return np.where(np.abs(stamps[after] - times) < np.abs(stamps[before] - times), after, before)
-
-
-def _at_rate(pairs: Stamps, fps: int, path: Path) -> tuple[Stamps, NDArray[np.bool_]]:
-    """Leave pairs out so that `fps` a second remain; a camera of that rate keeps all, whatever its jitter.
-
-    Returns:
-        The pairs that stay, (N, 2), and before which of them the camera paused, (N,).
-    """
-    period = SECOND / fps
-    periods = np.diff(pairs[:, 0], prepend=pairs[0, 0])
-    camera_period = float(np.median(periods[1:]))
-    if camera_period > SLOW * period:
-        raise BagError(f"{path}: the camera ran at {SECOND / camera_period:.2f} Hz, too slow for {fps} frames a second")
-    pauses = np.cumsum(periods > GAP * max(camera_period, period))
-    slack = min(camera_period, period) / 2
-    kept, due = [], float(pairs[0, 0])
-    for i, stamp in enumerate(pairs[:, 0].tolist()):
-        if stamp >= due - slack:
-            kept.append(i)
-            due = max(due + period, stamp + period / 2)
-    return pairs[kept], np.diff(pauses[kept], prepend=0) > 0
 
 
 def _align(
@@ -299,7 +246,7 @@ def _pieces(frames: _Frames, settings: BagConversion, path: Path) -> list[range]
 
 
 def _write(bag: Bag, frames: _Frames, pieces: list[range], dataset: Path, settings: BagConversion) -> tuple[int, ...]:
-    pictures = _pictures(bag, frames.stamps[[i for piece in pieces for i in piece]])
+    pictures = decode_pairs(bag, frames.stamps[[i for piece in pieces for i in piece]])
     first = next(pictures)
     height, width = first.shape[1:3]
     pictures = chain([first], pictures)
@@ -324,28 +271,6 @@ def _frame(frames: _Frames, i: int, images: NDArray[np.uint8]) -> Frame:
         action_joints=frames.action_joints[i],
         images=images,
     )
-
-
-def _pictures(bag: Bag, stamps: Stamps) -> Iterator[NDArray[np.uint8]]:
-    """Decode the pairs with these stamps in order, each (2, H, W, 3) RGB; what waits for its partner is few."""
-    topics = [bag.find_topic(LEFT_IMAGES), bag.find_topic(RIGHT_IMAGES)]
-    wanted = [set(stamps[:, side].tolist()) for side in (0, 1)]
-    waiting: list[dict[int, NDArray[np.uint8]]] = [{}, {}]
-    due = iter(stamps.tolist())
-    pair = next(due)
-    for raw in bag.raw_messages(topics):
-        side, stamp = topics.index(raw.topic), bag.header_stamp_ns(raw) or 0
-        if stamp in wanted[side]:
-            waiting[side][stamp] = picture(bag.decode(raw))
-        while pair is not None and pair[0] in waiting[0] and pair[1] in waiting[1]:
-            yield _stacked(waiting[0].pop(pair[0]), waiting[1].pop(pair[1]), bag.path)
-            pair = next(due, None)
-
-
-def _stacked(left: NDArray[np.uint8], right: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
-    if left.shape != right.shape:
-        raise BagError(f"{path}: expected pictures of one size, got left {left.shape} and right {right.shape}")
-    return np.stack([left, right])
 
 
 def _forward_kinematics() -> HandStates:
