@@ -8,7 +8,7 @@ rm -rf "$OUTPUT/bag"
 mkdir -p "$OUTPUT"
 
 echo "1/4  rollout: the policy drives the simulated robot through ROS 2, everything is recorded"
-"$BIN/firsthand" launch rollout task:="$TASK" variant:="$VARIANT" seed:="$SEED" bag:="$OUTPUT/bag" until_done:=true
+"$BIN/firsthand" launch rollout task:="$TASK" variant:="$VARIANT" seed:="$SEED" bag:="$OUTPUT/bag" trials:=1
 
 echo "2/4  report: is the recording good?"
 "$BIN/firsthand" report "$OUTPUT/bag" --json "$OUTPUT/report.json"
@@ -18,8 +18,7 @@ echo "3/4  open loop: what the policy would have said along the recording"
   --json "$OUTPUT/open_loop.json" --figure "$OUTPUT/open_loop.png"
 
 echo "4/4  film: what the robot saw, with the predicted hand trajectories"
-"$BIN/firsthand-lab" film --bag "$OUTPUT/bag" --task "$TASK" --variant "$VARIANT" --seed "$SEED" \
-  --output "$OUTPUT/film.mp4" --picture "$OUTPUT/picture.png"
+"$BIN/firsthand-lab" film --bag "$OUTPUT/bag" --output "$OUTPUT/film.mp4" --picture "$OUTPUT/picture.png"
 
 echo
 echo "done. $OUTPUT/film.mp4 shows the rollout, $OUTPUT/picture.png six moments of it, $OUTPUT/bag is the recording (MCAP)."

@@ -25,6 +25,7 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
+from firsthand.errors import SimulationError
 from firsthand.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Status
 from firsthand.nodes.intake import Intake, thread_status
 from firsthand.nodes.messages import SECOND, read_chunk, read_joint_state, write_clock, write_joint_state
@@ -50,6 +51,7 @@ from firsthand.robot.safety_gate import (
 
 if TYPE_CHECKING:
     from firsthand.nodes.simulation_topics import SimulationTopics
+    from firsthand.simulation.trials import TrialWatch
 
 SWITCH_INTERVAL = 0.0005  # [s]; at Python's own 5 ms a busy executor would hold the control thread up for a whole tick
 REPEAT_PERIOD = 0.05  # [s] of real time
@@ -71,6 +73,7 @@ class BodyNodeSettings:
     )
     joint_states_rate: float = setting(250.0, "Measured joints a second, [Hz].", minimum=1.0, maximum=250.0)
     scene_rate: float = setting(25.0, "Scene states a second, [Hz]: the cameras' rate.", minimum=1.0, maximum=250.0)
+    trials: int = setting(0, "End after so many trials, each of the next seed; 0: run on.", minimum=0)
     engage_on_start: bool = setting(False, "Engage by itself when the first command comes.")
     engage_time: float = setting(2.0, "From the measured pose to the command, [s].", minimum=0.1, maximum=30.0)
     command_timeout: float = setting(0.1, "Commands older than this are not followed, [s].", minimum=0.01, maximum=1.0)
@@ -98,6 +101,7 @@ class BodyNode(RunnableNode):
         self._seed, self._trial_begun = s.seed, False
         self._state: BodyState = self._body.reset(s.seed)
         self._start_ns = 0  # the body's own time counts from every reset, the node's goes on
+        self._trials, self._trials_done = self._watch_trials(), 0
         self._publish_on_topics()
         self._listen()
         self._control = RatedThread(TICK / s.real_time_factor, self._tick, on_error=self.fail)
@@ -120,7 +124,7 @@ class BodyNode(RunnableNode):
         with self._lock:
             now_ns = self._now_ns()
             if not self._pacing.may_pass(now_ns):
-                self._repeat_joints()
+                self._repeat()
                 return
             if self._engage_when_commanded and self._command is not None:
                 self._engage_when_commanded = False
@@ -129,6 +133,20 @@ class BodyNode(RunnableNode):
             output = self._gate.step(now_ns, self._command, self._state.positions)
             self._state = self._body.step(MotorCommand(output.positions, output.stiffness))
             self._publish(output, now_ns)
+            self._go_on_to_the_next_trial()
+
+    def _go_on_to_the_next_trial(self) -> None:
+        """Where a number of trials is wanted: when one is over, tell how it went and begin the next, or end."""
+        outcome = self._trials.outcome(self._state.stamp_ns) if self._trials and self._trial_begun else None
+        if outcome is None:
+            return
+        self.get_logger().info(str(outcome))
+        self._trials_done += 1
+        if self._trials_done == self._settings.trials:
+            self._trials = None
+            self.finished.set()
+        else:
+            self._next_trial()
 
     def _engage(self) -> Answer:
         """Engage; the first time in a trial, the trial begins anew: its time limit does not run before."""
@@ -167,11 +185,14 @@ class BodyNode(RunnableNode):
         state = self._state
         self._joints.publish(write_joint_state(JOINTS, state.positions, self._joints_ns, state.velocities))
 
-    def _repeat_joints(self) -> None:
-        """While time stands still: whoever is waited for may have missed the last measurement."""
+    def _repeat(self) -> None:
+        """While time stands still: whoever is waited for may have missed the last instant, or may just have come."""
         if time.monotonic() - self._repeated_at > REPEAT_PERIOD:
             self._repeated_at = time.monotonic()
+            self._clock_output.publish(write_clock(self._now_ns()))
             self._publish_joints()
+            if self._simulation is not None:
+                self._simulation.repeat()
 
     # Topics and services
 
@@ -181,12 +202,22 @@ class BodyNode(RunnableNode):
         self._gate_states = self.create_publisher(String, "gate_state", LATCHED)
         if self._settings.publish_clock:
             self._clock_output = self.create_publisher(ClockMessage, "/clock", CLOCK)
-        diagnostics = Diagnostics(self, hardware_id=self._settings.body)
+        diagnostics = Diagnostics(self, hardware_id=self._settings.body, now_ns=self._now_ns)
         diagnostics.add("gate", self._gate_status)
         diagnostics.add("joint_command", self._commands.status)
         diagnostics.add("pacing", self._pacing.status)
         diagnostics.add("control thread", lambda: thread_status(self._control.statistics()))
         self._simulation = self._show_simulation(diagnostics) if self._settings.body == "simulated" else None
+
+    def _watch_trials(self) -> "TrialWatch | None":
+        if not self._settings.trials:
+            return None
+        from firsthand.simulation.simulated_body import SimulatedBody
+        from firsthand.simulation.trials import TrialWatch
+
+        if not isinstance(self._body, SimulatedBody):
+            raise SimulationError(f"trials are judged in simulation only; the body is {self._settings.body!r}")
+        return TrialWatch(self._body)
 
     def _show_simulation(self, diagnostics: Diagnostics) -> "SimulationTopics":
         from firsthand.nodes.simulation_topics import SimulationTopics  # needs the [sim] extra
@@ -237,6 +268,17 @@ class BodyNode(RunnableNode):
         return _respond(response, Answer(True, f"trial of seed {self._seed}"))
 
     # Helpers
+
+    def _next_trial(self) -> None:
+        """Put the robot back for the next seed; it is engaged again with the first command if it was before."""
+        before = self._gate.status.state
+        self._gate, self._command = self._new_gate(), None
+        if before is GateState.STOPPED:
+            self._gate.stop("estop was called before the reset")
+        self._engage_when_commanded |= before in (*FOLLOWING, GateState.HOLDING)
+        self._seed += 1
+        self._trial_begun = False
+        self._begin_trial()
 
     def _new_gate(self) -> SafetyGate:
         s = self._settings
