@@ -43,9 +43,7 @@ def _image_stamps(bag: Bag, name: str) -> Stamps:
     stamps = np.array([bag.header_stamp_ns(raw) or 0 for raw in bag.raw_messages([topic])], dtype=np.int64)
     if len(stamps) == 0 or not stamps.all():
         without = int((stamps == 0).sum())
-        raise BagError(
-            f"{bag.path}: expected pictures with capture stamps on {topic}, got {len(stamps)}, {without} without a stamp"
-        )
+        raise BagError(f"{bag.path}: expected pictures with stamps on {topic}, got {len(stamps)}, {without} without")
     return np.unique(stamps)
 
 
