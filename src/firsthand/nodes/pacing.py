@@ -12,7 +12,7 @@ import time
 from firsthand.nodes.diagnostics import OK, Status
 
 COMMAND_LIMIT_NS = 20_000_000  # far inside the safety gate's time-out
-LONGEST_WAIT = 3.0  # [s] of real time at a stretch: a picture may be lost, and without time there is no next one
+LONGEST_WAIT = 5.0  # [s] of real time at a stretch: a picture may be lost, and without time there is no next one
 
 
 class Pacing:

@@ -33,6 +33,7 @@ class SimulationTopics:
         self._scenes = node.create_publisher(JointState, "simulation/state", PUBLISH)
         self._trials = node.create_publisher(DiagnosticArray, "simulation/status", PUBLISH)
         self._last_ns = 0
+        self._shown: JointState | None = None
 
     def publish(self, stamp_ns: int, trial_ns: int) -> None:
         """Publish what is due.
@@ -42,10 +43,16 @@ class SimulationTopics:
             trial_ns: Since the trial began.
         """
         if stamp_ns // self._scene_period_ns != self._last_ns // self._scene_period_ns:
-            self._scenes.publish(write_scene_state(SceneState(stamp_ns, self.scene, self._body.scene_state())))
+            self._shown = write_scene_state(SceneState(stamp_ns, self.scene, self._body.scene_state()))
+            self._scenes.publish(self._shown)
         if stamp_ns // STATUS_PERIOD_NS != self._last_ns // STATUS_PERIOD_NS:
             self._trials.publish(write_trial_state(self._trial(trial_ns), self.scene, stamp_ns))
         self._last_ns = stamp_ns
+
+    def repeat(self) -> None:
+        """Publish the last scene state again, for a camera that missed it; one that did not takes no notice."""
+        if self._shown is not None:
+            self._scenes.publish(self._shown)
 
     @property
     def scene(self) -> SceneName:
