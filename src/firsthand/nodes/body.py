@@ -256,15 +256,7 @@ class BodyNode(RunnableNode):
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Begin the next trial; the robot is put back, so whoever drove it engages again (as soon as commands come)."""
         with self._lock:
-            before = self._gate.status.state
-            self._gate, self._command = self._new_gate(), None
-            self._pacing.forget()
-            if before is GateState.STOPPED:
-                self._gate.stop("estop was called before the reset")
-            self._engage_when_commanded |= before in (*FOLLOWING, GateState.HOLDING)
-            self._seed += 1
-            self._trial_begun = False
-            self._begin_trial()
+            self._next_trial()
         return _respond(response, Answer(True, f"trial of seed {self._seed}"))
 
     # Helpers
@@ -273,6 +265,7 @@ class BodyNode(RunnableNode):
         """Put the robot back for the next seed; it is engaged again with the first command if it was before."""
         before = self._gate.status.state
         self._gate, self._command = self._new_gate(), None
+        self._pacing.forget()
         if before is GateState.STOPPED:
             self._gate.stop("estop was called before the reset")
         self._engage_when_commanded |= before in (*FOLLOWING, GateState.HOLDING)
