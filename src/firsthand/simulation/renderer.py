@@ -78,7 +78,7 @@ class _Picture:
         self._scene = scene
         # Read by MuJoCo when the context is made; the shadow flag below, on every frame.
         quality = scene.model.vis.quality
-        quality.offsamples, quality.numslices, quality.numstacks = (8, 28, 16) if shadows else (0, 12, 6)
+        quality.offsamples, quality.numslices, quality.numstacks = (4, 20, 10) if shadows else (0, 12, 6)
         self._renderer = mujoco.Renderer(scene.model, height, width)
         self._shadows = shadows
         self._options = mujoco.MjvOption()

@@ -141,8 +141,9 @@ def _set_options(spec: "mujoco.MjSpec") -> None:
     spec.visual.quality.shadowsize = 4096
     spec.stat.extent = 1.0  # znear and zfar are in this unit
     spec.stat.center = [0.4, 0.0, 1.0]
-    camera = spec.worldbody.add_camera(name=THIRD_PERSON, pos=[1.75, -1.15, 1.85], fovy=42.0)
-    camera.quat = _looking_at(np.array([1.75, -1.15, 1.85]), np.array([0.18, 0.02, 1.12]))
+    visitor = np.array([1.65, 1.05, 1.85])
+    camera = spec.worldbody.add_camera(name=THIRD_PERSON, pos=visitor, fovy=44.0)
+    camera.quat = _looking_at(visitor, np.array([0.14, 0.0, 1.16]))
 
 
 def _looking_at(eye: Array, target: Array) -> Array:
