@@ -21,7 +21,7 @@ UPRIGHT = float(np.cos(np.deg2rad(15.0)))
 ON_TABLE = 0.01  # [m]
 AT_REST = (0.02, 0.3)  # [m/s], [rad/s]
 # Hands wide apart over the near edge of the table, palms inwards: the right one clear of every start of the object.
-LEFT_ARM_POSTURE = (0.23, 0.41, 0.16, 0.01, -0.21, 0.05, -0.26)  # [rad]
+LEFT_ARM_POSTURE = (0.20, 0.38, 0.15, 0.19, -0.18, -0.10, -0.28)  # [rad]
 MIRROR = (1, -1, -1, 1, -1, 1, -1)
 POSTURE_SPREAD = 0.025  # [rad], of each arm joint from trial to trial
 
