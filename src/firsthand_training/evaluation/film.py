@@ -200,7 +200,8 @@ def _write_video(frames: Iterator[Image], output: Path, rate: Fraction, count: i
         stream.pix_fmt = "yuv420p"
         for index, image in enumerate(frames):
             even = np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2])
-            stream.height, stream.width = even.shape[:2]
+            if index == 0:
+                stream.height, stream.width = even.shape[:2]
             if index in shown:
                 kept.append(even)
             for packet in stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")):
