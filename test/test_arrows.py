@@ -36,9 +36,23 @@ OFFLINE = {
 """Each offline room and the offline rooms it may import; all of them may import the runtime."""
 
 ROS = {
-    "rclpy", "rosbag2_py", "launch", "launch_ros", "ament_index_python", "sensor_msgs", "std_msgs", "std_srvs",
-    "geometry_msgs", "trajectory_msgs", "diagnostic_msgs", "visualization_msgs", "builtin_interfaces", "rosgraph_msgs",
-    "rcl_interfaces", "tf2_msgs", "tf2_ros",
+    "rclpy",
+    "rosbag2_py",
+    "launch",
+    "launch_ros",
+    "ament_index_python",
+    "sensor_msgs",
+    "std_msgs",
+    "std_srvs",
+    "geometry_msgs",
+    "trajectory_msgs",
+    "diagnostic_msgs",
+    "visualization_msgs",
+    "builtin_interfaces",
+    "rosgraph_msgs",
+    "rcl_interfaces",
+    "tf2_msgs",
+    "tf2_ros",
 }
 
 
