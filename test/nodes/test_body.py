@@ -195,7 +195,7 @@ def test_a_body_that_does_not_exist_names_those_that_do(ros):
 
 
 def test_a_simulation_shows_its_scene_and_reset_begins_the_next_seed(ros, simulation):
-    rig = Rig(ros, body="simulated", seed=5, engage_on_start=True)
+    rig = Rig(ros, body="simulated", seed=5, engage_on_start=True, hold_time=30.0)
     rig.answer = rig.joints[-1].positions
     rig.wait_for("active")
     ros.spin_until(lambda: len(rig.scenes) > 3 and rig.trials, what="the scene")
