@@ -8,6 +8,7 @@ Five streams of wrist targets, made at 60 Hz and interpolated to control ticks o
     unreachable   the human ones, up to a metre away
     crossing      the hands swing through the chest and through each other
 
+"ours, at the motors" is what leaves the whole chain of arm IK, governor and safety gate; the others are bare solutions.
 Every solver takes one step a tick and feeds its own answer back; it has a second to settle on the first target. Time is
 CPU time of the thread, so that neighbours on the machine count less; compare the ratios, not the microseconds, between
 machines. Errors are against the target that was given, after the step. Jerk is the third difference of the joints.
@@ -19,7 +20,7 @@ import json
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ from firsthand.robot.collision import SelfCollision
 from firsthand.robot.joints import ARMS_SLICE
 from firsthand.robot.limits import Governor, JointLimits
 from firsthand.robot.model import RobotModel
+from firsthand.robot.safety_gate import Command, SafetyGate, SafetyGateSettings
 from firsthand.space.frames import inverse, pose
 from firsthand.space.rotations import matrix_from_rpy
 
@@ -104,7 +106,7 @@ def solvers(model: RobotModel) -> dict[str, Solver]:
     return {
         "ours": our_solver(model, self_collision=False),
         "ours + collision": our_solver(model, self_collision=True),
-        "ours + collision + governor": governed_solver(model),
+        "ours, at the motors": motor_commands(model),
         "pink": pink_solver(model),
     }
 
@@ -115,18 +117,22 @@ def our_solver(model: RobotModel, self_collision: bool) -> Solver:
     return lambda wrist_poses, q: ik.solve(wrist_poses, q, DT).q
 
 
-def governed_solver(model: RobotModel) -> Solver:
-    """The commands that motors get: `ArmIk`, then the `Governor`, which trails by 20 ms and limits acceleration."""
+def motor_commands(model: RobotModel) -> Solver:
+    """What the motors get: `ArmIk`, the kinematics' `Governor` (20 ms behind), then the `SafetyGate`."""
     solve = our_solver(model, self_collision=True)
-    all_joints = JointLimits.from_model(model, MAX_VELOCITY)
-    governor = Governor(JointLimits(*(getattr(all_joints, f.name)[ARMS_SLICE] for f in fields(all_joints))), DT)
-    solution = model.neutral[ARMS_SLICE].copy()
+    limits = JointLimits.from_model(model, MAX_VELOCITY)
+    governor = Governor(limits, DT)
+    gate = SafetyGate(limits, SafetyGateSettings(engage_time=DT), SelfCollision(model))
+    gate.engage()
+    solution = model.neutral.copy()
     governor.reset(solution)
+    now_ns = 0
 
     def step(wrist_poses: Array, _: Array) -> Array:
-        nonlocal solution
-        solution = solve(wrist_poses, solution)
-        return governor.step(solution)
+        nonlocal now_ns
+        now_ns += round(1e9 * DT)
+        solution[ARMS_SLICE] = solve(wrist_poses, solution[ARMS_SLICE])
+        return gate.step(now_ns, Command(now_ns, governor.step(solution)), model.neutral).positions[ARMS_SLICE]
 
     return step
 

@@ -128,24 +128,28 @@ def test_braking_comes_to_rest_in_the_time_that_the_acceleration_allows():
     assert np.all(commands[-1] <= start + velocities**2 / (2 * LIMITS.acceleration))
 
 
-def test_stopping_positions_are_where_braking_ends():
+def test_the_braking_path_is_the_one_that_braking_takes():
     governor = Governor(LIMITS, DT)
     governor.reset(np.array([-0.5, 0.2, 0.9]), np.array([1.6, -2.0, 0.01]))
-    foretold = governor.stopping_positions
-    for _ in range(30):
-        rest = governor.brake()
-    np.testing.assert_allclose(foretold, rest, atol=1e-12)
+    foretold = governor.braking_path(5)
+    taken = np.array([governor.brake() for _ in range(30)])
+    np.testing.assert_allclose(foretold[-1], taken[-1], atol=1e-12)
+    for positions in foretold:
+        assert np.abs(taken - positions).max(axis=1).min() < 1e-12
 
 
-def test_a_step_that_could_not_be_stopped_acceptably_is_not_taken():
+def test_a_step_that_could_not_be_braked_acceptably_is_not_taken():
+    def acceptable(path):
+        return bool(path[:, 0].max() <= 0.2)
+
     governor = Governor(LIMITS, DT)
     governor.reset(np.array([-0.5, 0.0, 0.5]))
     commands = [governor.positions]
     for _ in range(300):
-        commands.append(governor.step(np.array([0.8, 0.4, 1.5]), lambda rest: bool(rest[0] <= 0.2)))
+        commands.append(governor.step(np.array([0.8, 0.4, 1.5]), acceptable))
     assert_within_limits(np.array(commands))
     assert 0.15 < commands[-1][0] <= 0.2
-    away = [governor.step(np.array([-0.8, 0.4, 1.5]), lambda rest: bool(rest[0] <= 0.2)) for _ in range(300)]
+    away = [governor.step(np.array([-0.8, 0.4, 1.5]), acceptable) for _ in range(300)]
     np.testing.assert_allclose(away[-1], [-0.8, 0.4, 1.5], atol=1e-6)
 
 

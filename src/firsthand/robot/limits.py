@@ -25,6 +25,7 @@ ARM_VELOCITY = 6.0  # [rad/s]
 ARM_ACCELERATION = (40.0, 40.0, 80.0, 80.0, 120.0, 120.0, 120.0)  # [rad/s^2]
 # Light fingers on stiff screw drives: full speed within two to three frames of the camera.
 HAND_ACCELERATION = 60.0  # [rad/s^2]
+BRAKING_SAMPLES = 3  # of a braking path, the rest included, for whoever has to judge it
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,8 @@ class Governor:
         Args:
             targets: (n,), [rad], any numbers. A joint whose target is not finite brakes, holds and is marked in
                 `held`.
-            acceptable: Asked whether the robot may come to rest at positions (n,): those where full braking from the
-                next tick would end. If not, this tick brakes, towards the rest that was accepted a tick ago.
+            acceptable: Asked whether the robot may pass and rest at positions (k, n): the `braking_path` from the next
+                tick. If not, this tick brakes, along the path that was accepted a tick ago.
 
         Returns:
             (n,), [rad]: the next command.
@@ -127,7 +128,7 @@ class Governor:
         cap = self._fastest_that_stops_within(np.abs(error))
         before = self.positions, self.velocities
         self._advance(_between(wanted, np.where(error < 0, -cap, -np.inf), np.where(error > 0, cap, np.inf)))
-        if acceptable is not None and not acceptable(self.stopping_positions):
+        if acceptable is not None and not acceptable(self.braking_path()):
             self.positions, self.velocities = before
             self._advance(np.zeros_like(self.positions))
         return self.positions
@@ -137,12 +138,14 @@ class Governor:
         self.held = self._never
         return self._advance(np.zeros_like(self.positions))
 
-    @property
-    def stopping_positions(self) -> Array:
-        """(n,), [rad]: where the joints come to rest if they brake from now on."""
+    def braking_path(self, samples: int = BRAKING_SAMPLES) -> Array:
+        """(k, n), [rad], k <= samples: where full braking from now on leads, at even steps of time, the last at rest."""
         units = np.abs(self.velocities) / self._velocity_step
         ticks = np.floor(units)
-        travel = (ticks * units - ticks * (ticks + 1.0) / 2.0) * self._position_step
+        longest = ticks.max()
+        k = int(min(max(longest, 1.0), samples))
+        passed = np.minimum(ticks, np.ceil(longest * np.arange(1, k + 1)[:, None] / k))
+        travel = (passed * units - passed * (passed + 1.0) / 2.0) * self._position_step
         return self.limits.clip(self.positions + np.copysign(travel, self.velocities))
 
     def _advance(self, wanted: Array) -> Array:

@@ -31,7 +31,7 @@ acceleration limits whatever arrives. Commands are not believed just because the
     far from the current command                                    governed, counted
     leading into the robot's own body                               braked before it, counted
 
-Self-collision is looked at where full braking would end, so that there is always room to brake. A robot that is in
+Self-collision is looked at along the path of full braking, so that there is always room to brake. A robot that is in
 contact already may move as long as it does not go deeper.
 
 The gate owns no clock: the caller steps it once a tick and says what time it is, so all of it can be tested.
@@ -152,7 +152,7 @@ class SafetyGate:
         self._start = self._governor.positions  # measured pose at engage()
         self._blend = 0.0
         self._stiffness = 0.0
-        self._rest_distance = math.inf  # [m], between the capsules of the rest that was last accepted
+        self._accepted_clearance = math.inf  # [m], between the capsules along the braking path accepted last
         self._engage_requested = False
         self._accepted, self._clipped, self._large_jumps, self._braked = 0, 0, 0, 0
         self._rejected: Counter[str] = Counter()
@@ -296,7 +296,7 @@ class SafetyGate:
         self._start = self._measured
         self._governor.reset(self._start)
         self._blend = self._stiffness = 0.0
-        self._rest_distance = float(self.collision.distances(self._start).min()) if self.collision else math.inf
+        self._accepted_clearance = float(self.collision.distances(self._start).min()) if self.collision else math.inf
         self._enter(GateState.ENGAGING, "starting from the measured pose")
 
     def _why_not_engage(self, measured: Array | None) -> str | None:
@@ -343,15 +343,15 @@ class SafetyGate:
             positions = self._governor.brake()
         return GateOutput(positions, self._stiffness, self._state)
 
-    def _clear_of_itself(self, rest: Array) -> bool:
-        """Whether the robot may come to rest here: far enough from itself, or no deeper than where it was going to."""
+    def _clear_of_itself(self, braking_path: Array) -> bool:
+        """Whether the robot may brake like this: far enough from itself, or no deeper than it was going to anyway."""
         if self.collision is None:
             return True
-        distance = float(self.collision.distances(rest).min())
-        if distance < min(self.settings.clearance, self._rest_distance):
+        clearance = min(float(self.collision.distances(q).min()) for q in braking_path)
+        if clearance < min(self.settings.clearance, self._accepted_clearance):
             self._braked += 1
             return False
-        self._rest_distance = distance
+        self._accepted_clearance = clearance
         return True
 
     def _ramp(self, elapsed: float) -> None:
