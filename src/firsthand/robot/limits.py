@@ -139,7 +139,7 @@ class Governor:
         return self._advance(np.zeros_like(self.positions))
 
     def braking_path(self, samples: int = BRAKING_SAMPLES) -> Array:
-        """(k, n), [rad], k <= samples: where full braking from now on leads, at even steps of time, the last at rest."""
+        """(k, n), [rad], k <= samples: where full braking from now on leads, evenly in time, the last at rest."""
         units = np.abs(self.velocities) / self._velocity_step
         ticks = np.floor(units)
         longest = ticks.max()
