@@ -11,11 +11,13 @@ DEV = [
     "pytest>=8",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
+    "hypothesis>=6.100",
+    "mcap-ros2-support>=0.5",
     "ros-domain-coordinator>=0.12",
-    "ruff",
-    "mypy",
-    "types-PyYAML",
     "pin-pink>=3",
+    "ruff>=0.9",
+    "mypy>=1.14",
+    "types-PyYAML",
 ]
 
 
@@ -58,7 +60,7 @@ setup(
         "opencv-python-headless>=4.9",
         "transforms3d>=0.4.2",
         "PyYAML>=6",
-        "mcap>=1.2",
+        "mcap>=1.5",
         "rosbags>=0.10",
         "tyro>=0.9",
         "tqdm>=4.66",

@@ -90,3 +90,15 @@ def test_commands_that_stay_away_are_not_waited_for_twice(clock):
     clock[0] += pacing.LONGEST_WAIT
     assert one.may_pass(24 * MILLISECOND)
     assert one.may_pass(300 * MILLISECOND)
+
+
+def test_no_picture_is_lost_to_a_slow_camera():
+    one = expecting()
+    one.hear_chunk(1000 * MILLISECOND)
+    one.hear_picture(1000 * MILLISECOND)
+    assert one.may_pass(1290 * MILLISECOND)  # one picture makes no period yet
+    one.hear_picture(1040 * MILLISECOND)
+    assert one.may_pass(1140 * MILLISECOND)
+    assert not one.may_pass(1144 * MILLISECOND)
+    one.hear_picture(1080 * MILLISECOND)
+    assert one.may_pass(1144 * MILLISECOND)

@@ -1,7 +1,8 @@
 """body: owns the motors, or what stands in for them, and the last safety gate.
 
 in        joint_command      JointState, what is wanted, at 250 Hz
-          action_chunk       its stamp only: simulated time waits for a slow policy
+          action_chunk, left/color/rect/camera_info
+                             their stamps only: simulated time waits for a slow policy and a slow camera
 out       joint_states       what was measured
           motor_command      what the motors got: the output of the gate
           gate_state         String, latched: what the gate does, at every change
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from rclpy.clock import Clock, ClockType
 from rosgraph_msgs.msg import Clock as ClockMessage
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import CameraInfo, JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import MultiDOFJointTrajectory
@@ -28,7 +29,7 @@ from trajectory_msgs.msg import MultiDOFJointTrajectory
 from firsthand.errors import SimulationError
 from firsthand.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Status
 from firsthand.nodes.intake import Intake, thread_status
-from firsthand.nodes.messages import SECOND, read_chunk, read_joint_state, write_clock, write_joint_state
+from firsthand.nodes.messages import SECOND, ns_from_stamp, read_chunk, read_joint_state, write_clock, write_joint_state
 from firsthand.nodes.pacing import Pacing
 from firsthand.nodes.parameters import read_parameters, setting
 from firsthand.nodes.process import RatedThread, RunnableNode, run
@@ -229,6 +230,7 @@ class BodyNode(RunnableNode):
     def _listen(self) -> None:
         self.create_subscription(JointState, "joint_command", self._on_command, LATEST)
         self.create_subscription(MultiDOFJointTrajectory, "action_chunk", self._on_chunk, LATEST, raw=True)
+        self.create_subscription(CameraInfo, "left/color/rect/camera_info", self._on_picture, LATEST)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(0.2, lambda: self._pacing.expect(self.count_publishers("action_chunk") > 0), clock=steady)
         self.create_service(SetBool, "engage", self._on_engage)
@@ -244,6 +246,9 @@ class BodyNode(RunnableNode):
     def _on_chunk(self, message: bytes) -> None:
         with self._chunks.reading():
             self._pacing.hear_chunk(read_chunk(message).stamp_ns)
+
+    def _on_picture(self, message: CameraInfo) -> None:
+        self._pacing.hear_picture(ns_from_stamp(message.header.stamp))
 
     def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         with self._lock:

@@ -4,6 +4,7 @@ A robot does not wait; a simulation on a busy computer may, and then its result 
 stands still while
 
     the newest chunk comes from an observation older than a limit: pictures on their way become the chunk to go on with
+    pictures have been coming, and the last one is some periods old: a robot's camera loses none, whatever renders it
     commands have been coming, and the last one is some ticks old: the next one is on its way
 """
 
@@ -11,6 +12,7 @@ import time
 
 from firsthand.nodes.diagnostics import OK, Status
 
+PICTURE_LIMIT = 2.5  # periods of the camera: one picture in the making and one to go on with, so that none is lost
 COMMAND_LIMIT_NS = 20_000_000  # far inside the safety gate's time-out
 LONGEST_WAIT = 5.0  # [s] of real time at a stretch: a picture may be lost, and without time there is no next one
 
@@ -27,6 +29,8 @@ class Pacing:
         self._limit_ns = int(limit * 1e9)
         self._expected = False
         self._observation_ns: int | None = None  # what to count the age of chunks from
+        self._picture_ns: int | None = None  # stamp of the last picture; None: do not wait for one
+        self._picture_limit_ns = 0
         self._command_ns: int | None = None  # stamp of the last command; None: do not wait for one
         self._waiting_since: float | None = None
 
@@ -38,13 +42,20 @@ class Pacing:
         """Take note of a chunk and of the observation that it comes from."""
         self._observation_ns = observation_ns
 
+    def hear_picture(self, stamp_ns: int) -> None:
+        """Take note of a picture; two make a period."""
+        if self._picture_ns is not None and stamp_ns > self._picture_ns:
+            self._picture_limit_ns = round(PICTURE_LIMIT * (stamp_ns - self._picture_ns))
+        self._picture_ns = stamp_ns
+
     def hear_command(self, stamp_ns: int) -> None:
         """Take note of a joint command."""
         self._command_ns = stamp_ns
 
     def forget(self) -> None:
         """Begin anew: as at the start, there are no commands, and the first chunk is waited for from now on."""
-        self._observation_ns = self._command_ns = None
+        self._observation_ns = self._picture_ns = self._command_ns = None
+        self._picture_limit_ns = 0
 
     def may_pass(self, now_ns: int) -> bool:
         """Whether the tick after `now_ns` may happen; asked again and again while it may not."""
@@ -52,9 +63,12 @@ class Pacing:
             self.forget()
         if self._expected and self._observation_ns is None:
             self._observation_ns = now_ns  # pictures are taken until the limit
-        passes = self._limit_ns == 0 or not (
-            _older(self._observation_ns, now_ns, self._limit_ns) or _older(self._command_ns, now_ns, COMMAND_LIMIT_NS)
+        late = (
+            _older(self._observation_ns, now_ns, self._limit_ns)
+            or (self._picture_limit_ns > 0 and _older(self._picture_ns, now_ns, self._picture_limit_ns))
+            or _older(self._command_ns, now_ns, COMMAND_LIMIT_NS)
         )
+        passes = self._limit_ns == 0 or not late
         self._note(waiting=not passes)
         return passes
 
