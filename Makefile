@@ -1,6 +1,7 @@
 # make demo   run the main job: a trained policy pushes an object with the simulated H1-2, through ROS 2
 # make test   run every test
 # make lint   ruff and mypy
+# make checkpoint   make the shipped policy again: demonstrations, features, training, export (about two hours on 2 cores)
 # make bench  the benchmarks, side by side with their peers
 #
 # Each creates .venv first (Python 3.10 to 3.12, x86-64 Linux) and installs the few system libraries that off-screen
@@ -16,7 +17,7 @@ OUTPUT ?= demo
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements/constraints.txt
 DEFINITION = setup.py requirements/constraints.txt
 
-.PHONY: demo test lint bench environment system clean
+.PHONY: demo test lint bench checkpoint environment system clean
 .DELETE_ON_ERROR:
 
 demo: system $(VENV)/.demo
@@ -30,6 +31,12 @@ lint: $(VENV)/.test
 
 bench: system $(VENV)/.test
 	$(BIN)/python benchmarks/arm_ik.py && $(BIN)/python benchmarks/hand_retargeting.py
+
+RUN = runs/$(TASK)
+checkpoint: system $(VENV)/.test
+	$(BIN)/firsthand-lab demos --task $(TASK) --episodes 180 --output $(RUN)/episodes
+	$(BIN)/firsthand-lab train --episodes $(RUN)/episodes --output $(RUN) --cache.every 4 --steps 2000
+	$(BIN)/firsthand-lab export --run $(RUN) --output checkpoints/$(TASK) --task $(TASK)
 
 environment: system $(VENV)/.test
 
