@@ -53,8 +53,10 @@ def test_no_trial_is_done_before_it_starts():
 
 def test_equal_seeds_draw_equal_setups():
     first, again = draw("id", 7), draw("id", 7)
-    np.testing.assert_array_equal(first.arm_posture, again.arm_posture)
-    assert replace(first, arm_posture=None) == replace(again, arm_posture=None)
+    for field in ("arm_posture", "arm_posture_spread"):
+        np.testing.assert_array_equal(getattr(first, field), getattr(again, field))
+    without_arrays = {"arm_posture": None, "arm_posture_spread": None}
+    assert replace(first, **without_arrays) == replace(again, **without_arrays)
 
 
 @pytest.mark.parametrize(

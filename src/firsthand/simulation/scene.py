@@ -4,7 +4,7 @@ World frame: x forward and y left as the robot stands, z up, origin on the floor
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from firsthand.robot.description import urdf
 from firsthand.robot.joints import ARMS_SLICE, JOINTS, MIMIC
 from firsthand.robot.model import RobotModel
 from firsthand.simulation.gl import mujoco
-from firsthand.simulation.robot import PELVIS_HEIGHT, load_robot
+from firsthand.simulation.robot import PELVIS_HEIGHT, ROBOT_BITS, load_robot
 from firsthand.simulation.room import furnish
 from firsthand.simulation.tasks import check_variant, find_task
 from firsthand.simulation.tasks.interface import ObjectState, Setup, Task
@@ -115,13 +115,12 @@ def build_scene(task: str, variant: str, seed: int, robot_urdf: str | None = Non
         setup=setup,
         model=model,
         data=mujoco.MjData(model),
-        initial_positions=_initial_positions(RobotModel.load(description), setup),
+        initial_positions=np.zeros(len(JOINTS)),
         joint_qpos=np.array([model.joint(name).qposadr[0] for name in JOINTS]),
         joint_qvel=np.array([model.joint(name).dofadr[0] for name in JOINTS]),
         state_names=_state_names(model),
     )
-    scene.reset()
-    return scene
+    return _posed(scene, RobotModel.load(description))
 
 
 def _generator(variant: str, seed: int) -> np.random.Generator:
@@ -154,10 +153,30 @@ def _looking_at(eye: Array, target: Array) -> Array:
     return quaternion_wxyz_from_matrix(np.stack([right, np.cross(backward, right), backward], axis=1))
 
 
-def _initial_positions(robot: RobotModel, setup: Setup) -> Array:
-    positions = robot.neutral.copy()
-    positions[ARMS_SLICE] = setup.arm_posture
-    return np.clip(positions, robot.lower, robot.upper)
+def _posed(scene: Scene, robot: RobotModel) -> Scene:
+    """The scene with the robot in its drawn posture, or as near to it as leaves it clear of everything.
+
+    Raises:
+        SimulationError: The robot touches something even in the middle of what is drawn.
+    """
+    setup = scene.setup
+    for share in (1.0, 0.5, 0.25, 0.0):
+        positions = robot.neutral.copy()
+        positions[ARMS_SLICE] = setup.arm_posture + share * setup.arm_posture_spread
+        scene = replace(scene, initial_positions=np.clip(positions, robot.lower, robot.upper))
+        scene.reset()
+        touched = _touched_by_robot(scene)
+        if not touched:
+            return scene
+    raise SimulationError(f"the robot of task {scene.task.name!r} starts in touch with {', '.join(sorted(touched))}")
+
+
+def _touched_by_robot(scene: Scene) -> set[str]:
+    """The things that some part of the robot touches, by the names of their geoms."""
+    model = scene.model
+    of_robot = model.geom_contype == ROBOT_BITS[0]
+    pairs = [(contact.geom1, contact.geom2) for contact in scene.data.contact]
+    return {model.geom(int(b)).name for pair in pairs for a, b in (pair, pair[::-1]) if of_robot[a] and not of_robot[b]}
 
 
 def _settle_mimics(scene: Scene) -> None:

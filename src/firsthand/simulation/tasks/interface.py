@@ -86,6 +86,7 @@ class Setup:
     surroundings: Surroundings
     objects: tuple[SceneObject, ...]
     arm_posture: Array  # (14,), [rad], in which the robot starts; its hands start in the model's neutral posture
+    arm_posture_spread: Array  # (14,), [rad], drawn, added to it; less where the robot would touch something
     markers: tuple[Marker, ...] = ()
     table_height: float = TABLE_HEIGHT
 

@@ -36,12 +36,14 @@ class Push:
     def draw(self, variant: str, rng: np.random.Generator) -> Setup:
         """Room, object, its place and the robot's posture."""
         position = _inside(START, rng) if variant == "id" else _in_ring(rng)
-        posture = np.concatenate([LEFT_ARM_POSTURE, np.multiply(LEFT_ARM_POSTURE, MIRROR)])
+        surroundings = draw_surroundings(variant, rng)
+        thing = draw_object(variant, rng, position)
         return Setup(
-            surroundings=draw_surroundings(variant, rng),
-            objects=(draw_object(variant, rng, position),),
+            surroundings=surroundings,
+            objects=(thing,),
             markers=_goal_markers(),
-            arm_posture=posture + rng.normal(0.0, POSTURE_SPREAD, 14),
+            arm_posture=np.concatenate([LEFT_ARM_POSTURE, np.multiply(LEFT_ARM_POSTURE, MIRROR)]),
+            arm_posture_spread=rng.normal(0.0, POSTURE_SPREAD, 14),
         )
 
     def reached(self, setup: Setup, objects: Mapping[str, ObjectState]) -> bool:
