@@ -41,7 +41,8 @@ class SimulatedBody:
 
     def step(self, command: MotorCommand) -> BodyState:
         """Let 4 ms pass with the servos drawn to `command`."""
-        self._set_stiffness(command.stiffness)
+        if command.stiffness != self._share:
+            self._set_stiffness(command.stiffness)
         self.scene.data.ctrl[:] = command.positions
         mujoco.mj_step(self.scene.model, self.scene.data, STEPS_PER_TICK)
         self._ticks += 1
@@ -98,6 +99,7 @@ class SimulatedBody:
 
     def _set_stiffness(self, share: float) -> None:
         """Scale the servos' spring; their damping stays, so a share of 0 is a damped fall."""
+        self._share = share
         stiffness = self._stiffness * share
         self.scene.model.actuator_gainprm[:, 0] = stiffness
         self.scene.model.actuator_biasprm[:, 1] = -stiffness
