@@ -210,6 +210,10 @@ def test_a_simulation_shows_its_scene_and_reset_begins_the_next_seed(ros, simula
     ros.spin_until(lambda: read_scene_state(rig.scenes[-1]).scene.seed == 6, what="the next scene")
     assert rig.joints[-1].stamp_ns > before_ns
     assert np.all(np.diff([reading.stamp_ns for reading in rig.joints[count - 1 :]]) >= 4_000_000)
+    later = len(rig.joints) + 100
+    ros.spin_until(lambda: len(rig.joints) > later)
+    assert rig.gate[-1] == "disengaged"  # the commands still go on where the last trial ended
+    rig.answer = rig.joints[-1].positions
     ros.spin_until(lambda: rig.gate[-1] == "active" and rig.gate.count("active") > 1, what="to be engaged again")
 
 

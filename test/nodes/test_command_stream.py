@@ -124,6 +124,14 @@ def test_while_the_gate_is_shut_commands_stay_at_the_measured_joints(model, home
     assert run(stream, model.neutral, (200, 201)) == [None]  # what was wanted before the stop is forgotten
 
 
+def test_what_was_observed_before_the_gate_shut_is_not_followed_when_it_opens(model, home):
+    stream = CommandStream(model)
+    stream.set_joints(JointReading(100 * TICK_NS, model.neutral, None))
+    stream.set_gate_state("disengaged")
+    assert not stream.add_chunk(chunk(home, stamp_ns=100 * TICK_NS), 101 * TICK_NS)  # it was still on its way
+    assert stream.add_chunk(chunk(home, stamp_ns=110 * TICK_NS), 120 * TICK_NS)
+
+
 def test_ticks_that_were_slept_through_are_made_up_for(model, home):
     streams = [CommandStream(RobotModel.load()) for _ in range(2)]
     for stream in streams:

@@ -17,7 +17,7 @@ def clock(monkeypatch):
 
 def expecting(limit=0.3):
     one = Pacing(limit)
-    one.expect(True)
+    one.expect(chunks=True, pictures=False)
     return one
 
 
@@ -65,7 +65,7 @@ def test_a_policy_that_is_gone_is_not_waited_for(clock):
     one = expecting()
     one.hear_chunk(0)
     assert not one.may_pass(400 * MILLISECOND)
-    one.expect(False)
+    one.expect(chunks=False, pictures=True)
     assert one.may_pass(400 * MILLISECOND)
 
 
@@ -92,13 +92,15 @@ def test_commands_that_stay_away_are_not_waited_for_twice(clock):
     assert one.may_pass(300 * MILLISECOND)
 
 
-def test_no_picture_is_lost_to_a_slow_camera():
-    one = expecting()
-    one.hear_chunk(1000 * MILLISECOND)
-    one.hear_picture(1000 * MILLISECOND)
-    assert one.may_pass(1290 * MILLISECOND)  # one picture makes no period yet
+def test_no_picture_is_lost_to_a_slow_camera_not_even_the_first():
+    one = Pacing(0.3, picture_period=0.04)
+    one.expect(chunks=True, pictures=True)
+    assert one.may_pass(1000 * MILLISECOND)
+    assert one.may_pass(1100 * MILLISECOND)
+    assert not one.may_pass(1104 * MILLISECOND)
     one.hear_picture(1040 * MILLISECOND)
     assert one.may_pass(1140 * MILLISECOND)
     assert not one.may_pass(1144 * MILLISECOND)
-    one.hear_picture(1080 * MILLISECOND)
+    one.forget()
     assert one.may_pass(1144 * MILLISECOND)
+    assert not one.may_pass(1248 * MILLISECOND)

@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rclpy.clock import Clock, ClockType
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CameraInfo, JointState
@@ -55,7 +56,9 @@ if TYPE_CHECKING:
     from firsthand.simulation.trials import TrialWatch
 
 SWITCH_INTERVAL = 0.0005  # [s]; at Python's own 5 ms a busy executor would hold the control thread up for a whole tick
+PICTURES = "left/color/rect/camera_info"  # one for each
 REPEAT_PERIOD = 0.05  # [s] of real time
+START_TOLERANCE = 0.05  # [rad]; a robot that engages by itself waits for commands that begin at the measured joints
 LEVELS = {GateState.HOLDING: WARN, GateState.DAMPING: WARN, GateState.STOPPED: ERROR}
 
 
@@ -75,7 +78,7 @@ class BodyNodeSettings:
     joint_states_rate: float = setting(250.0, "Measured joints a second, [Hz].", minimum=1.0, maximum=250.0)
     scene_rate: float = setting(25.0, "Scene states a second, [Hz]: the cameras' rate.", minimum=1.0, maximum=250.0)
     trials: int = setting(0, "End after so many trials, each of the next seed; 0: run on.", minimum=0)
-    engage_on_start: bool = setting(False, "Engage by itself when the first command comes.")
+    engage_on_start: bool = setting(False, "Engage by itself when commands begin at the measured joints.")
     engage_time: float = setting(2.0, "From the measured pose to the command, [s].", minimum=0.1, maximum=30.0)
     command_timeout: float = setting(0.1, "Commands older than this are not followed, [s].", minimum=0.01, maximum=1.0)
     hold_time: float = setting(2.0, "How long to hold before damping, [s].", minimum=0.0, maximum=60.0)
@@ -97,7 +100,7 @@ class BodyNode(RunnableNode):
         self._gate_state: GateState | None = None
         self._commands, self._chunks = Intake(self, "joint_command"), Intake(self, "action_chunk")
         self._joints_ns, self._joints_period_ns = 0, round(SECOND / s.joint_states_rate - TICK * SECOND / 2)
-        self._pacing = Pacing(s.wait_for_chunks if s.publish_clock else 0.0)
+        self._pacing = Pacing(s.wait_for_chunks if s.publish_clock else 0.0, 1 / s.scene_rate)
         self._repeated_at = float("-inf")  # on the monotonic clock
         self._seed, self._trial_begun = s.seed, False
         self._state: BodyState = self._body.reset(s.seed)
@@ -127,7 +130,7 @@ class BodyNode(RunnableNode):
             if not self._pacing.may_pass(now_ns):
                 self._repeat()
                 return
-            if self._engage_when_commanded and self._command is not None:
+            if self._engage_when_commanded and self._commands_begin_here():
                 self._engage_when_commanded = False
                 self._engage()
                 now_ns = self._now_ns()
@@ -148,6 +151,12 @@ class BodyNode(RunnableNode):
             self.finished.set()
         else:
             self._next_trial()
+
+    def _commands_begin_here(self) -> bool:
+        """Whether everybody knows that the robot stands still here: commands of another time or place go on elsewhere."""
+        if self._command is None or self._gate_state is not GateState.DISENGAGED:
+            return False
+        return bool(np.abs(self._command.positions - self._state.positions).max() < START_TOLERANCE)
 
     def _engage(self) -> Answer:
         """Engage; the first time in a trial, the trial begins anew: its time limit does not run before."""
@@ -230,12 +239,16 @@ class BodyNode(RunnableNode):
     def _listen(self) -> None:
         self.create_subscription(JointState, "joint_command", self._on_command, LATEST)
         self.create_subscription(MultiDOFJointTrajectory, "action_chunk", self._on_chunk, LATEST, raw=True)
-        self.create_subscription(CameraInfo, "left/color/rect/camera_info", self._on_picture, LATEST)
+        self.create_subscription(CameraInfo, PICTURES, self._on_picture, LATEST)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(0.2, lambda: self._pacing.expect(self.count_publishers("action_chunk") > 0), clock=steady)
+        self.create_timer(0.2, self._look_around, clock=steady)
         self.create_service(SetBool, "engage", self._on_engage)
         self.create_service(SetBool, "estop", self._on_estop)
         self.create_service(Trigger, "reset", self._on_reset)
+
+    def _look_around(self) -> None:
+        chunks, pictures = (self.count_publishers(topic) > 0 for topic in ("action_chunk", PICTURES))
+        self._pacing.expect(chunks, pictures)
 
     def _on_command(self, message: JointState) -> None:
         with self._commands.reading():
@@ -301,7 +314,8 @@ class BodyNode(RunnableNode):
             "large jumps": status.large_jumps,
             **{f"rejected: {reason}": count for reason, count in status.rejected.items()},
         }
-        return Status(LEVELS.get(status.state, OK), f"{status.state.value}: {status.reason}", values)
+        reason = "waits for commands at the measured joints" if self._engage_when_commanded else status.reason
+        return Status(LEVELS.get(status.state, OK), f"{status.state.value}: {reason}", values)
 
 
 def _make_body(settings: BodyNodeSettings) -> Body:

@@ -29,6 +29,7 @@ SOURCES = ("policy", "teleop")
 LONGEST_GAP_NS = 25 * TICK_NS  # made up for tick by tick; after a longer one commands begin anew
 MOVING = ("engaging", "active", "holding")  # states of the safety gate in which the robot follows, or soon will again
 TIMING_TOLERANCE_NS = 1000
+LATE_JOINTS_NS = 5 * TICK_NS  # the joints that are known when the gate's state is heard may be so much older than it
 SOLVES_PER_ACTION = 3  # Gauss-Newton steps: neighbouring actions lie close together
 
 
@@ -70,6 +71,7 @@ class CommandStream:
         self._gate_moves = True
         self._joints: JointReading | None = None
         self._timeline = ChunkTimeline(rate=25.0, fade=fade)
+        self._oldest_ns = 0  # chunks of earlier observations are of a robot that has since been stopped, or put back
         self._teleop: StampedHandState | None = None
         self._tick_ns: int | None = None  # of the last tick; None while idle
         self._solution: Array = np.zeros(0)  # (26,), what the retargeting found last: its next start
@@ -89,11 +91,15 @@ class CommandStream:
             self._forget_targets()
 
     def set_gate_state(self, state: str) -> None:
-        """Hear what the safety gate does: while it lets nothing through, commands stay at the measured joints."""
+        """Hear what the safety gate does.
+
+        While it lets nothing through, commands stay at the measured joints; what was observed before is forgotten.
+        """
         with self._lock:
             moves = state in MOVING
             if self._gate_moves and not moves:
                 self._forget_targets()
+                self._oldest_ns = 0 if self._joints is None else self._joints.stamp_ns + LATE_JOINTS_NS
             self._gate_moves = moves
 
     def set_joints(self, reading: JointReading) -> None:
@@ -101,10 +107,11 @@ class CommandStream:
         with self._lock:
             if self._joints is not None and reading.stamp_ns < self._joints.stamp_ns - SECOND:
                 self._forget_targets()  # time has begun again: a bag, or another simulation
+                self._oldest_ns = 0
             self._joints = reading
 
     def add_chunk(self, chunk: Chunk, now_ns: int) -> bool:
-        """Take a policy's chunk; False if it is not the policy's turn, or the chunk is over or older than the last.
+        """Take a policy's chunk; False if it is not the policy's turn, or the chunk is over or of too old a time.
 
         Raises:
             ShapeError: Its times are not (i + 1) / rate.
@@ -113,7 +120,7 @@ class CommandStream:
         if chunk.times_ns[0] <= 0 or np.abs(due - chunk.times_ns).max() > TIMING_TOLERANCE_NS:
             raise ShapeError(f"expected actions due at (i + 1) / rate after the stamp, got {chunk.times_ns[:3]} ns ...")
         with self._lock:
-            if self._source != "policy":
+            if self._source != "policy" or chunk.stamp_ns < self._oldest_ns:
                 return False
             if abs(self._timeline.rate - chunk.rate) > 1e-3:
                 self._timeline = ChunkTimeline(chunk.rate, self._fade)

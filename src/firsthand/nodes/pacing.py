@@ -4,7 +4,7 @@ A robot does not wait; a simulation on a busy computer may, and then its result 
 stands still while
 
     the newest chunk comes from an observation older than a limit: pictures on their way become the chunk to go on with
-    pictures have been coming, and the last one is some periods old: a robot's camera loses none, whatever renders it
+    there is a camera, and its last picture is some periods old: a robot's camera loses none, whatever renders it
     commands have been coming, and the last one is some ticks old: the next one is on its way
 """
 
@@ -22,30 +22,29 @@ class Pacing:
 
     Args:
         limit: Age of the newest chunk's observation at which time stops, [s]; 0 never stops it.
+        picture_period: Between two pictures, [s].
     """
 
-    def __init__(self, limit: float) -> None:
+    def __init__(self, limit: float, picture_period: float = 0.04) -> None:
         self.waited = 0.0  # [s] of real time in all
         self._limit_ns = int(limit * 1e9)
-        self._expected = False
+        self._picture_limit_ns = round(PICTURE_LIMIT * picture_period * 1e9)
+        self._expects_chunks = self._expects_pictures = False
         self._observation_ns: int | None = None  # what to count the age of chunks from
-        self._picture_ns: int | None = None  # stamp of the last picture; None: do not wait for one
-        self._picture_limit_ns = 0
+        self._picture_ns: int | None = None  # and of pictures
         self._command_ns: int | None = None  # stamp of the last command; None: do not wait for one
         self._waiting_since: float | None = None
 
-    def expect(self, chunks: bool) -> None:
-        """Say whether there is a policy; without one time passes."""
-        self._expected = chunks
+    def expect(self, chunks: bool, pictures: bool) -> None:
+        """Say whether there are a policy and a camera; without a policy time passes."""
+        self._expects_chunks, self._expects_pictures = chunks, pictures
 
     def hear_chunk(self, observation_ns: int) -> None:
         """Take note of a chunk and of the observation that it comes from."""
         self._observation_ns = observation_ns
 
     def hear_picture(self, stamp_ns: int) -> None:
-        """Take note of a picture; two make a period."""
-        if self._picture_ns is not None and stamp_ns > self._picture_ns:
-            self._picture_limit_ns = round(PICTURE_LIMIT * (stamp_ns - self._picture_ns))
+        """Take note of a picture."""
         self._picture_ns = stamp_ns
 
     def hear_command(self, stamp_ns: int) -> None:
@@ -53,20 +52,21 @@ class Pacing:
         self._command_ns = stamp_ns
 
     def forget(self) -> None:
-        """Begin anew: as at the start, there are no commands, and the first chunk is waited for from now on."""
+        """Begin anew: there are no commands, the first chunk and the first picture are waited for from now on."""
         self._observation_ns = self._picture_ns = self._command_ns = None
-        self._picture_limit_ns = 0
 
     def may_pass(self, now_ns: int) -> bool:
         """Whether the tick after `now_ns` may happen; asked again and again while it may not."""
-        if not self._expected or self._waited_too_long():
+        if not self._expects_chunks or self._waited_too_long():
             self.forget()
-        if self._expected and self._observation_ns is None:
+        if self._observation_ns is None:
             self._observation_ns = now_ns  # pictures are taken until the limit
-        late = (
-            _older(self._observation_ns, now_ns, self._limit_ns)
-            or (self._picture_limit_ns > 0 and _older(self._picture_ns, now_ns, self._picture_limit_ns))
-            or _older(self._command_ns, now_ns, COMMAND_LIMIT_NS)
+        if self._picture_ns is None:
+            self._picture_ns = now_ns
+        late = self._expects_chunks and (
+            now_ns - self._observation_ns > self._limit_ns
+            or (self._expects_pictures and now_ns - self._picture_ns > self._picture_limit_ns)
+            or (self._command_ns is not None and now_ns - self._command_ns > COMMAND_LIMIT_NS)
         )
         passes = self._limit_ns == 0 or not late
         self._note(waiting=not passes)
@@ -88,6 +88,3 @@ class Pacing:
             self.waited += time.monotonic() - self._waiting_since
             self._waiting_since = None
 
-
-def _older(stamp_ns: int | None, now_ns: int, limit_ns: int) -> bool:
-    return stamp_ns is not None and now_ns - stamp_ns > limit_ns

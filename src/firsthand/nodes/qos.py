@@ -17,5 +17,5 @@ RECORD = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
 CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """/clock, both ends, as every ROS 2 node reads it."""
 
-LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-"""What changes seldom and late readers need too: robot_description, gate state."""
+LATCHED = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""What changes seldom, of which no change may be missed, and which late readers need too: the gate's state."""
