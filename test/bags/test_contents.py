@@ -45,9 +45,9 @@ def test_a_hand_state_by_hand():
     ("message", "expected"),
     [
         (hand_message(left_wrist=transform(xyzw=(0, 0, 0, 2.0))), "unit quaternions"),
-        (hand_message(left_wrist=transform((np.nan, 0, 0))), "finite positions"),
+        (hand_message(left_wrist=transform((np.nan, 0, 0))), "finite transforms"),
         (stamped(joint_names=list(FRAMES), points=[]), "at least one point"),
-        (stamped(joint_names=list(FRAMES)[1:], points=[]), "expected head in the message, got left_wrist"),
+        (stamped(joint_names=list(FRAMES)[1:], points=[]), "expected 'head' in the message, got left_wrist"),
     ],
 )
 def test_what_is_no_hand_state_is_said(message, expected):
@@ -58,7 +58,7 @@ def test_what_is_no_hand_state_is_said(message, expected):
 def test_joints_are_sorted_by_name():
     message = stamped(name=["b", "extra", "a"], position=np.array([2.0, 9.0, 1.0]))
     np.testing.assert_array_equal(joint_positions(message, ["a", "b"]), [1.0, 2.0])
-    with pytest.raises(BagError, match="expected c in the message, got b, extra, a"):
+    with pytest.raises(BagError, match="expected 'c' in the message, got b, extra, a"):
         joint_positions(message, ["c"])
     with pytest.raises(BagError, match="expected 3 finite positions, one per name, got 2"):
         joint_positions(stamped(name=["b", "extra", "a"], position=np.zeros(2)), ["a"])

@@ -13,7 +13,6 @@ from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory, MultiD
 
 from firsthand.errors import ShapeError
 from firsthand.nodes.messages import (
-    ROBOT_FRAME,
     due_times_ns,
     duration_from_ns,
     ns_from_duration,
@@ -28,6 +27,7 @@ from firsthand.nodes.messages import (
     write_joint_state,
     write_joint_trajectory,
 )
+from firsthand.space.bodies import ROBOT_FRAME
 from firsthand.space.hand_state import FRAMES, HandState, orthonormalize
 from firsthand.space.rotations import matrix_from_rotation_vector
 

@@ -1,7 +1,4 @@
-"""What decoded messages of our topics say, as arrays; the twin of nodes/messages.py for machines without ROS.
-
-Quaternions are xyzw in messages and wxyz inside: for bags, the order changes here.
-"""
+"""What decoded messages of our topics say, as arrays; the twin of nodes/messages.py for machines without ROS."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from firsthand.errors import BagError
-from firsthand.space.hand_state import FRAMES, HandState
-from firsthand.space.rotations import matrix_from_quaternion_wxyz
+from firsthand.errors import BagError, ShapeError
+from firsthand.space.bodies import order_of, vectors_from_transforms
 
 Array = NDArray[np.floating]
-
-ROBOT_FRAME = "eyes_gravity"
-QUATERNION_TOLERANCE = 1e-3  # how far a rotation's norm may be from one
 
 
 @dataclass(frozen=True)
@@ -42,17 +35,17 @@ def hand_trajectory(message: Any) -> HandTrajectory:
     Raises:
         BagError: A body is missing, the frame is another, or a number is not finite or no rotation.
     """
-    if message.header.frame_id != ROBOT_FRAME:
-        raise BagError(f"expected hand states in frame {ROBOT_FRAME!r}, got {message.header.frame_id!r}")
-    order = _order(message.joint_names, FRAMES)
-    if len(message.points) == 0:
-        raise BagError("expected a trajectory of at least one point, got none")
+    names = tuple(message.joint_names)
+    if any(len(point.transforms) != len(names) for point in message.points):
+        raise BagError(f"expected points of {len(names)} transforms as named, got others")
     transforms = np.array([[_numbers(t) for t in point.transforms] for point in message.points], dtype=float)
-    if transforms.ndim != 3 or transforms.shape[1] != len(message.joint_names):
-        raise BagError(f"expected points of {len(message.joint_names)} transforms, got shape {transforms.shape}")
+    try:
+        vectors = vectors_from_transforms(message.header.frame_id, names, transforms)
+    except ShapeError as error:
+        raise BagError(str(error)) from error
     starts = [point.time_from_start for point in message.points]
     times_ns = np.array([int(t.sec) * 1_000_000_000 + int(t.nanosec) for t in starts], dtype=np.int64)
-    return HandTrajectory(stamp_ns(message), times_ns, _vectors(transforms[:, order]))
+    return HandTrajectory(stamp_ns(message), times_ns, vectors)
 
 
 def joint_positions(message: Any, names: Sequence[str]) -> Array:
@@ -64,7 +57,10 @@ def joint_positions(message: Any, names: Sequence[str]) -> Array:
     positions = np.asarray(message.position, dtype=float)
     if len(positions) != len(message.name) or not np.isfinite(positions).all():
         raise BagError(f"expected {len(message.name)} finite positions, one per name, got {len(positions)}")
-    return positions[_order(message.name, names)]
+    try:
+        return positions[order_of(names, message.name)]
+    except ShapeError as error:
+        raise BagError(str(error)) from error
 
 
 def picture(message: Any) -> NDArray[np.uint8]:
@@ -80,29 +76,6 @@ def picture(message: Any) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 
 
-def _vectors(transforms: Array) -> Array:
-    """The 54 numbers (H, 54) of bodies (H, 13, 7), each x, y, z and a quaternion wxyz."""
-    quaternions = transforms[:, :3, 3:]
-    norms = np.linalg.norm(quaternions, axis=-1)
-    if not np.isfinite(transforms).all() or (np.abs(norms - 1) > QUATERNION_TOLERANCE).any():
-        raise BagError("expected finite positions and unit quaternions for the head and the wrists")
-    rotations = matrix_from_quaternion_wxyz(quaternions)
-    wrist_poses = np.zeros((len(transforms), 2, 4, 4))
-    wrist_poses[..., :3, :3] = rotations[:, 1:]
-    wrist_poses[..., :3, 3] = transforms[:, 1:3, :3]
-    fingertips = transforms[:, 3:, :3].reshape(-1, 2, 5, 3)
-    return HandState.from_poses(rotations[:, 0], wrist_poses, fingertips).to_vector()
-
-
 def _numbers(transform: Any) -> tuple[float, ...]:
     position, q = transform.translation, transform.rotation
-    return position.x, position.y, position.z, q.w, q.x, q.y, q.z
-
-
-def _order(came: Sequence[str], wanted: Sequence[str]) -> list[int]:
-    """Where each wanted name is in what came."""
-    index = {name: i for i, name in enumerate(came)}
-    missing = [name for name in wanted if name not in index]
-    if missing or len(index) != len(came):
-        raise BagError(f"expected {', '.join(missing) or 'each name once'} in the message, got {', '.join(came)}")
-    return [index[name] for name in wanted]
+    return position.x, position.y, position.z, q.x, q.y, q.z, q.w

@@ -37,6 +37,7 @@ from firsthand.nodes.process import RatedThread, RunnableNode, run
 from firsthand.nodes.qos import CLOCK, LATCHED, LATEST, PUBLISH
 from firsthand.robot.bodies.interface import TICK, Body, BodyState, MotorCommand
 from firsthand.robot.bodies.mock import MockBody
+from firsthand.robot.collision import SelfCollision
 from firsthand.robot.joints import JOINTS
 from firsthand.robot.limits import JointLimits
 from firsthand.robot.model import RobotModel
@@ -91,7 +92,8 @@ class BodyNode(RunnableNode):
     def __init__(self, **options: object) -> None:
         super().__init__("body", **options)
         self._settings = s = read_parameters(self, BodyNodeSettings)
-        self._limits = JointLimits.from_model(RobotModel.load())
+        model = RobotModel.load()
+        self._limits, self._self_collision = JointLimits.from_model(model), SelfCollision(model)
         self._body = _make_body(s)
         self._lock = threading.Lock()  # between the control thread and the services
         self._gate = self._new_gate()
@@ -153,7 +155,7 @@ class BodyNode(RunnableNode):
             self._next_trial()
 
     def _commands_begin_here(self) -> bool:
-        """Whether everybody knows that the robot stands still here: commands of another time or place go on elsewhere."""
+        """Whether it is known that the robot stands still here: commands of an earlier time go on elsewhere."""
         if self._command is None or self._gate_state is not GateState.DISENGAGED:
             return False
         return bool(np.abs(self._command.positions - self._state.positions).max() < START_TOLERANCE)
@@ -300,7 +302,7 @@ class BodyNode(RunnableNode):
             hold_time=s.hold_time,
             damping_time=s.damping_time,
         )
-        return SafetyGate(self._limits, times)
+        return SafetyGate(self._limits, times, self._self_collision)
 
     def _gate_status(self) -> Status:
         status = self._gate.status
@@ -312,6 +314,7 @@ class BodyNode(RunnableNode):
             "accepted": status.accepted,
             "clipped": status.clipped,
             "large jumps": status.large_jumps,
+            "braked before self-collision": status.braked,
             **{f"rejected: {reason}": count for reason, count in status.rejected.items()},
         }
         reason = "waits for commands at the measured joints" if self._engage_when_commanded else status.reason

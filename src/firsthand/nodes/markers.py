@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from firsthand.nodes.messages import ROBOT_FRAME, duration_from_ns, stamp_from_ns
+from firsthand.nodes.messages import duration_from_ns, stamp_from_ns
+from firsthand.space.bodies import ROBOT_FRAME
 from firsthand.space.hand_state import SIDES, HandState, check_vector
 
 Array = NDArray[np.floating]

@@ -1,13 +1,7 @@
 """Hand states, chunks, joints and stamps, to messages and back. Pictures are in `image_messages.py`.
 
 Every reader checks what came and raises before anything wrong gets inside. Hand states travel as standard
-MultiDOFJointTrajectory messages: 13 named bodies (space.hand_state.FRAMES) as transforms,
-
-    head                   rotation only; its translation is a filler, zero
-    left_wrist, ...        pose in the robot frame
-    left_thumb_tip, ...    translation in the hand's wrist frame; its rotation is a filler, identity
-
-This is the only module in which the order of a quaternion changes: wxyz inside, xyzw in messages.
+MultiDOFJointTrajectory messages, as the 13 named bodies of `space.bodies`.
 """
 
 from collections.abc import Sequence
@@ -24,16 +18,12 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint, MultiDOFJ
 
 from firsthand.errors import ShapeError
 from firsthand.nodes import cdr
-from firsthand.space.hand_state import FRAMES, SIZE, HandState, check_vector
-from firsthand.space.rotations import matrix_from_quaternion_wxyz, quaternion_wxyz_from_matrix
+from firsthand.space.bodies import ROBOT_FRAME, order_of, transforms_from_vectors, vectors_from_transforms
+from firsthand.space.hand_state import FRAMES, SIZE, check_vector
 
 Array = NDArray[np.floating]
 
 SECOND = 1_000_000_000  # [ns]
-ROBOT_FRAME = "eyes_gravity"  # F_R: origin midway between the eyes, axes level, x along the heading
-QUATERNION_TOLERANCE = 1e-3  # how far a rotation's norm may be from one
-WXYZ_TO_XYZW = [1, 2, 3, 0]
-XYZW_TO_WXYZ = [3, 0, 1, 2]
 
 
 @dataclass(frozen=True)
@@ -110,14 +100,10 @@ def read_chunk(message: bytes | MultiDOFJointTrajectory) -> Chunk:
             not rise, or another frame than the robot's.
     """
     trajectory = _trajectory(message)
-    if trajectory.frame_id != ROBOT_FRAME:
-        raise ShapeError(f"expected hand states in frame {ROBOT_FRAME!r}, got {trajectory.frame_id!r}")
-    transforms = _in_order(trajectory)
-    if len(transforms) == 0:
-        raise ShapeError("expected a trajectory of at least one point, got none")
+    vectors = vectors_from_transforms(trajectory.frame_id, trajectory.names, trajectory.transforms)
     if (np.diff(trajectory.times_ns) <= 0).any():
         raise ShapeError("expected time_from_start to rise from point to point")
-    return Chunk(trajectory.stamp_ns, _vectors(transforms), trajectory.times_ns)
+    return Chunk(trajectory.stamp_ns, vectors, trajectory.times_ns)
 
 
 def write_joint_state(
@@ -147,7 +133,7 @@ def read_joint_state(message: JointState, names: Sequence[str]) -> JointReading:
     positions = _numbers(message.position, message.name, "positions")
     velocities = _numbers(message.velocity, message.name, "velocities") if len(message.velocity) else None
     if message.name != list(names):
-        order = _order(message.name, names)
+        order = order_of(names, message.name)
         positions = positions[order]
         velocities = None if velocities is None else velocities[order]
     return JointReading(ns_from_stamp(message.header.stamp), positions, velocities)
@@ -208,53 +194,7 @@ def _write_states(vectors: Array, stamp_ns: int, times_ns: NDArray[np.int64]) ->
         raise ShapeError(f"expected (steps, {SIZE}) numbers with at least one step, got shape {vectors.shape}")
     if not np.isfinite(vectors).all():
         raise ShapeError("expected finite hand states, got NaN or infinity")
-    return cdr.encode(cdr.Trajectory(int(stamp_ns), ROBOT_FRAME, FRAMES, times_ns, _transforms(vectors)))
-
-
-def _transforms(vectors: Array) -> Array:
-    """The 13 bodies of (H, 54) as messages have them: (H, 13, 7), x, y, z and a quaternion xyzw."""
-    state = HandState.from_vector(np.asarray(vectors, dtype=float))
-    rotations = np.concatenate([state.head_rotation[:, None], state.wrist_rotations], axis=1)
-    transforms = np.zeros((len(vectors), len(FRAMES), 7))
-    transforms[:, :3, 3:] = quaternion_wxyz_from_matrix(rotations)[..., WXYZ_TO_XYZW]
-    transforms[:, 1:3, :3] = state.wrist_positions
-    transforms[:, 3:, :3] = state.fingertips_in_wrist.reshape(-1, 10, 3)
-    transforms[:, 3:, 6] = 1.0
-    return transforms
-
-
-def _vectors(transforms: Array) -> Array:
-    """The 54 numbers (H, 54) of 13 bodies (H, 13, 7)."""
-    quaternions = transforms[:, :3, 3:]
-    if not np.isfinite(transforms).all():
-        raise ShapeError("expected finite transforms, got NaN or infinity")
-    if (np.abs(np.linalg.norm(quaternions, axis=-1) - 1) > QUATERNION_TOLERANCE).any():
-        raise ShapeError("expected unit quaternions for the head and the wrists")
-    rotations = matrix_from_quaternion_wxyz(quaternions[..., XYZW_TO_WXYZ])
-    wrist_poses = np.zeros((len(transforms), 2, 4, 4))
-    wrist_poses[..., :3, :3] = rotations[:, 1:]
-    wrist_poses[..., :3, 3] = transforms[:, 1:3, :3]
-    fingertips = transforms[:, 3:, :3].reshape(-1, 2, 5, 3)
-    return HandState.from_poses(rotations[:, 0], wrist_poses, fingertips).to_vector()
-
-
-def _in_order(trajectory: cdr.Trajectory) -> Array:
-    """The transforms of FRAMES, whatever order they came in, (H, 13, 7)."""
-    if trajectory.names == FRAMES:
-        return trajectory.transforms
-    return trajectory.transforms[:, _order(trajectory.names, FRAMES)]
-
-
-def _order(came: Sequence[str], wanted: Sequence[str]) -> list[int]:
-    """Where each wanted name is in what came."""
-    index = {name: i for i, name in enumerate(came)}
-    if len(index) != len(came):
-        twice = sorted({name for name in came if list(came).count(name) > 1})
-        raise ShapeError(f"a message names {', '.join(twice)} more than once")
-    missing = [name for name in wanted if name not in index]
-    if missing:
-        raise ShapeError(f"expected {missing[0]!r} in the message, got {', '.join(came) or 'no names at all'}")
-    return [index[name] for name in wanted]
+    return cdr.encode(cdr.Trajectory(int(stamp_ns), ROBOT_FRAME, FRAMES, times_ns, transforms_from_vectors(vectors)))
 
 
 def _trajectory(message: bytes | MultiDOFJointTrajectory) -> cdr.Trajectory:

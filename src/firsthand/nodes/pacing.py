@@ -87,4 +87,3 @@ class Pacing:
         if not waiting and self._waiting_since is not None:
             self.waited += time.monotonic() - self._waiting_since
             self._waiting_since = None
-
