@@ -16,6 +16,7 @@ from firsthand.nodes.body import BodyNode
 from firsthand.nodes.messages import SECOND, ns_from_stamp, read_joint_state, write_chunk, write_joint_state
 from firsthand.nodes.qos import CLOCK, LATCHED, PUBLISH
 from firsthand.nodes.scene_messages import read_scene_state
+from firsthand.robot.collision import SelfCollision
 from firsthand.robot.joints import JOINTS
 from firsthand.robot.limits import JointLimits
 from firsthand.robot.model import RobotModel
@@ -147,7 +148,7 @@ def test_commands_of_another_time_are_rejected_and_counted(ros, mock, offset, re
     assert int(rig.health["body: gate"][key]) > 0
 
 
-def test_wild_commands_never_take_the_motors_out_of_their_limits(ros, mock):
+def test_wild_commands_take_the_motors_neither_out_of_their_limits_nor_into_the_robot(ros, mock):
     rig = mock().engaged()
     random = np.random.default_rng(0)
     limits = JointLimits.from_model(RobotModel.load())
@@ -164,6 +165,8 @@ def test_wild_commands_never_take_the_motors_out_of_their_limits(ros, mock):
     assert np.all(np.abs(velocity) <= limits.velocity + 1e-6)
     assert np.all(np.abs(acceleration) <= limits.acceleration + 1e-3)
     assert np.ptp(motors, axis=0).min() > 0.05  # and they did move
+    body = SelfCollision(RobotModel.load())
+    assert min(body.distances(q).min() for q in motors) > 0
 
 
 def test_engage_on_start_waits_for_the_first_command(ros, mock):
