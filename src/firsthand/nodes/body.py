@@ -74,7 +74,7 @@ class BodyNodeSettings:
     real_time_factor: float = setting(1.0, "Simulated seconds in a real one.", minimum=0.02, maximum=20.0)
     publish_clock: bool = setting(True, "Make the time on /clock; false on the system's time (never on a robot).")
     wait_for_chunks: float = setting(
-        0.3, "Simulated time waits for chunks of observations not older than this, [s]; 0: never.", minimum=0.0
+        0.12, "Simulated time waits for chunks of observations not older than this, [s]; 0: never.", minimum=0.0
     )
     joint_states_rate: float = setting(250.0, "Measured joints a second, [Hz].", minimum=1.0, maximum=250.0)
     scene_rate: float = setting(25.0, "Scene states a second, [Hz]: the cameras' rate.", minimum=1.0, maximum=250.0)
