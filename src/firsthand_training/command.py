@@ -12,7 +12,7 @@ import tyro
 
 from firsthand.errors import FirsthandError
 from firsthand_training.demonstrations.scripted import DemonstrationSettings, record_demonstrations
-from firsthand_training.evaluation.closed_loop import ClosedLoopSettings, evaluate_closed_loop
+from firsthand_training.evaluation.closed_loop import ClosedLoopSettings, evaluate_closed_loop, finished_trials
 from firsthand_training.evaluation.figures import plot_horizon, plot_success
 from firsthand_training.evaluation.film import FilmSettings, make_film
 from firsthand_training.evaluation.recordings import compare_with_recording
@@ -48,22 +48,31 @@ class Evaluate:
     recording: Path | None = None
     """A bag or a dataset: compare with it in open loop instead of running trials."""
     json: Path | None = None
-    """Write the numbers here."""
+    """Write the numbers here. If they are of an evaluation that was interrupted, it goes on where it was."""
     figure: Path | None = None
     """Draw them here (.png or .svg)."""
 
     def run(self) -> None:
-        """Print one line, and write what was asked for."""
+        """Print one line, and write what was asked for.
+
+        Raises:
+            KeyboardInterrupt: It was interrupted; the trials that were finished have been reported and written.
+        """
         numbers = self._open_loop(self.recording) if self.recording is not None else self._closed_loop()
         if self.json is not None:
             self.json.parent.mkdir(parents=True, exist_ok=True)
             self.json.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
             print(self.json)
+        if not numbers.get("complete", True):
+            raise KeyboardInterrupt
 
     def _closed_loop(self) -> dict[str, Any]:
-        report = evaluate_closed_loop(self.settings)
+        done = () if self.json is None else finished_trials(self.settings, self.json)
+        report = evaluate_closed_loop(self.settings, done)
         label = f"{self.settings.policy or 'shipped policy'}, {self.settings.variant}"
         print(f"{self.settings.task}: success of {label}: {report.outcome}")
+        if not report.complete:
+            print(f"  {self.settings.trials - len(report.trials)} of {self.settings.trials} trials are missing")
         if self.figure is not None:
             first, last = self.settings.seed, self.settings.seed + self.settings.trials - 1
             print(plot_success({label: report.outcome}, f"{self.settings.task}, seeds {first} to {last}", self.figure))
@@ -99,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"firsthand-lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; what was finished is kept, and the same call goes on from there", file=sys.stderr)
+        print("interrupted; what has been written is kept, and the same call goes on from there", file=sys.stderr)
         return 130
     return 0
 

@@ -7,6 +7,7 @@ pytest.importorskip("mujoco")
 
 from firsthand.errors import CheckpointError, SimulationError
 from firsthand_training.command import main
+from firsthand_training.evaluation import closed_loop
 from firsthand_training.evaluation.closed_loop import ClosedLoopReport, ClosedLoopSettings, Trial, evaluate_closed_loop
 
 ONE = {"trials": 1, "workers": 1, "seed": 10_000}
@@ -44,6 +45,29 @@ def test_trials_are_counted():
     assert data["success_rate"] == 0.8
     assert data["successes"] == [True, True, False, True, True]
     assert np.isclose(data["interval"], [0.3755, 0.9638], atol=1e-4).all()
+
+
+def test_an_interrupted_evaluation_keeps_its_trials_and_goes_on(tmp_path, capsys, monkeypatch):
+    """The trials themselves are stood in for: what counts here is which of them are run."""
+    run, interruptions = [], [KeyboardInterrupt]
+
+    def trial(_, seed):
+        if seed == 3 and interruptions:
+            raise interruptions.pop()
+        run.append(seed)
+        return Trial(seed, True, 1.0, 1.0, "box")
+
+    monkeypatch.setattr(closed_loop, "_run_trial", trial)
+    path = tmp_path / "result.json"
+    call = ["evaluate", "--policy", "hold", "--trials", "5", "--seed", "0", "--workers", "1", "--json", str(path)]
+    assert main(call) == 130
+    assert json.loads(path.read_text())["trials"] == 3
+    assert "2 of 5 trials are missing" in capsys.readouterr().out
+    assert main(call) == 0
+    assert run == [0, 1, 2, 3, 4]
+    assert json.loads(path.read_text())["successes"] == [True] * 5
+    assert main(call) == 0
+    assert len(run) == 10  # a complete evaluation is made anew
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,17 @@
 """Closed loop in lock-step, without ROS: the policy acts, the simulated robot moves, the task judges.
 
 Trials run over seeds that no demonstration has seen. The scripted expert and a robot that holds still are the
-reference rows: what is possible, and what happens by itself.
+reference rows: what is possible, and what happens by itself. An evaluation that is interrupted reports the trials that
+it has finished; read back from its JSON, they are not run again.
 """
 
-from collections.abc import Callable, Sequence
+import json
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from firsthand.errors import CheckpointError
-from firsthand.policy.checkpoint import find_checkpoint, load_manifest
+from firsthand.policy.checkpoint import MANIFEST, find_checkpoint, load_manifest, sha256
 from firsthand.policy.hand_over import SECOND, ChunkTimeline
 from firsthand.policy.session import Policy
 from firsthand.robot.model import RobotModel
@@ -65,7 +69,13 @@ class ClosedLoopReport:
     """All trials of one policy."""
 
     settings: ClosedLoopSettings
-    trials: tuple[Trial, ...]
+    trials: tuple[Trial, ...]  # by seed
+    checkpoint: str = ""  # sha256 of the policy's manifest, which names the hashes of all its files
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial that was asked for has been run."""
+        return len(self.trials) == self.settings.trials
 
     @property
     def outcome(self) -> Proportion:
@@ -81,6 +91,8 @@ class ClosedLoopReport:
             "confidence": self.outcome.confidence,
             "trials": len(self.trials),
             "successes": [trial.success for trial in self.trials],
+            "complete": self.complete,
+            "checkpoint": self.checkpoint,
             "settings": asdict(self.settings),
             "details": [asdict(trial) for trial in self.trials],
         }
@@ -93,44 +105,71 @@ class Agent(Protocol):
         """The target (54,) for the end of the coming 25 Hz step."""
 
 
-def evaluate_closed_loop(settings: ClosedLoopSettings) -> ClosedLoopReport:
-    """Run every trial.
+def evaluate_closed_loop(settings: ClosedLoopSettings, done: Sequence[Trial] = ()) -> ClosedLoopReport:
+    """Run every trial that is not done; Ctrl-C ends it early, with those that are.
+
+    Args:
+        settings: Which trials.
+        done: What `finished_trials` found.
 
     Raises:
         SimulationError: There is no such task or variant.
         CheckpointError: The checkpoint is missing, damaged, or not of the simulation's rate.
+        KeyboardInterrupt: It came before the first trial was finished.
     """
     find_task(settings.task)
     check_variant(settings.variant)
     _check_policy(settings)
-    seeds = range(settings.seed, settings.seed + settings.trials)
-    workers = min(settings.workers, settings.trials)
-    if workers <= 1:
-        trials = list(tqdm(_run_trials(settings, seeds), total=len(seeds), desc=_label(settings), unit="trial"))
-    else:
-        trials = _run_parallel(settings, seeds, workers)
-    return ClosedLoopReport(settings, tuple(sorted(trials, key=lambda trial: trial.seed)))
+    trials = list(done)
+    known = {trial.seed for trial in trials}
+    seeds = [seed for seed in range(settings.seed, settings.seed + settings.trials) if seed not in known]
+    run = _run_trials if min(settings.workers, len(seeds)) <= 1 else _run_parallel
+    with tqdm(total=settings.trials, initial=len(trials), desc=_label(settings), unit="trial") as bar:
+        try:
+            for trial in run(settings, seeds):
+                trials.append(trial)
+                bar.set_postfix(success=f"{sum(t.success for t in trials)}/{len(trials)}")
+                bar.update()
+        except KeyboardInterrupt:
+            if not trials:
+                raise
+    return ClosedLoopReport(settings, tuple(sorted(trials, key=lambda trial: trial.seed)), _checkpoint_digest(settings))
 
 
-def _run_parallel(settings: ClosedLoopSettings, seeds: range, workers: int) -> list[Trial]:
-    trials: list[Trial] = []
-    with (
-        ProcessPoolExecutor(
-            workers, mp_context=get_context("spawn"), initializer=_open_policy, initargs=(settings,)
-        ) as pool,
-        tqdm(total=len(seeds), desc=_label(settings), unit="trial") as bar,
-    ):
+def finished_trials(settings: ClosedLoopSettings, path: Path) -> tuple[Trial, ...]:
+    """The trials of an evaluation that was interrupted, from its JSON; none if it was another one, or complete."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        same = data["settings"] == asdict(settings) and data["checkpoint"] == _checkpoint_digest(settings)
+        return tuple(Trial(**trial) for trial in data["details"]) if same and not data["complete"] else ()
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+
+
+def _run_parallel(settings: ClosedLoopSettings, seeds: Sequence[int]) -> Iterator[Trial]:
+    pool = ProcessPoolExecutor(
+        min(settings.workers, len(seeds)),
+        mp_context=get_context("spawn"),
+        initializer=_open_worker,
+        initargs=(settings,),
+    )
+    try:
         for job in as_completed([pool.submit(_run_trial, settings, seed) for seed in seeds]):
-            trials.append(job.result())
-            bar.set_postfix(success=f"{sum(t.success for t in trials)}/{len(trials)}")
-            bar.update()
-    return trials
+            yield job.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _run_trials(settings: ClosedLoopSettings, seeds: Sequence[int]) -> Any:
+def _run_trials(settings: ClosedLoopSettings, seeds: Sequence[int]) -> Iterator[Trial]:
     _open_policy(settings)
     for seed in seeds:
         yield _run_trial(settings, seed)
+
+
+def _open_worker(settings: ClosedLoopSettings) -> None:
+    """Ctrl-C reaches every process of a terminal; the trials in progress are finished, and the first process ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _open_policy(settings)
 
 
 _policy: tuple[Encoder, Policy] | None = None  # opened once per worker process, by `_open_policy`
@@ -228,6 +267,12 @@ def _check_policy(settings: ClosedLoopSettings) -> None:
     if manifest.rate != RATE:
         raise CheckpointError(f"the checkpoint acts at {manifest.rate:g} Hz, the simulation steps at {RATE} Hz")
     Encoder.load(manifest.encoder.image_size)  # builds the graph once, not once per worker
+
+
+def _checkpoint_digest(settings: ClosedLoopSettings) -> str:
+    if settings.policy in (EXPERT, HOLD):
+        return ""
+    return sha256(find_checkpoint(settings.policy or settings.task) / MANIFEST)
 
 
 def _label(settings: ClosedLoopSettings) -> str:
