@@ -30,13 +30,16 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: system $(VENV)/.test
-	$(BIN)/python benchmarks/arm_ik.py && $(BIN)/python benchmarks/hand_retargeting.py
+	for benchmark in arm_ik hand_retargeting command_stream; do $(BIN)/python benchmarks/$$benchmark.py || exit 1; done
 
-RUN = runs/$(TASK)
+RUN ?= runs/$(TASK)
+CHECKPOINT ?= checkpoints/$(TASK)
+EPISODES ?= 180
+STEPS ?= 2000
 checkpoint: system $(VENV)/.test
-	$(BIN)/firsthand-lab demos --task $(TASK) --episodes 180 --output $(RUN)/episodes
-	$(BIN)/firsthand-lab train --episodes $(RUN)/episodes --output $(RUN) --cache.every 4 --steps 2000
-	$(BIN)/firsthand-lab export --run $(RUN) --output checkpoints/$(TASK) --task $(TASK)
+	$(BIN)/firsthand-lab demos --task $(TASK) --episodes $(EPISODES) --output $(RUN)/episodes
+	$(BIN)/firsthand-lab train --episodes $(RUN)/episodes --output $(RUN) --cache.every 4 --steps $(STEPS)
+	$(BIN)/firsthand-lab export --run $(RUN) --output $(CHECKPOINT) --task $(TASK)
 
 environment: system $(VENV)/.test
 

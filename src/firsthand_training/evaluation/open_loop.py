@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from firsthand.errors import EpisodeError
 from firsthand.policy.session import Policy, Prediction
@@ -126,7 +127,8 @@ def _run(
     starts = list(range(0, len(recording.states) - horizon, every))
     needed = {start + k * stride for start in starts for k in range(policy.manifest.predicted_frames + 1)}
     features, seconds = {}, {}
-    for index, images in _indexed(recording.images, needed):
+    frames = _indexed(recording.images, needed)
+    for index, images in tqdm(frames, total=len(needed), desc="open loop", unit="frame"):
         began = time.perf_counter()
         features[index] = encoder.encode(images)
         seconds[index] = time.perf_counter() - began
