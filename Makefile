@@ -1,7 +1,8 @@
 # make demo   run the main job: a trained policy pushes an object with the simulated H1-2, through ROS 2
 # make test   run every test
 # make lint   ruff and mypy
-# make checkpoint   make the shipped policy again: demonstrations, features, training, export (about two hours on 2 cores)
+# make checkpoint   make the shipped policy again: demonstrations, features, training, export (about 90 minutes on 2 idle
+#             cores; after an interruption the same call goes on; EPISODES=4 STEPS=20 CHECKPOINT=/tmp/c for a quick look)
 # make bench  the benchmarks, side by side with their peers
 #
 # Each creates .venv first (Python 3.10 to 3.12, x86-64 Linux) and installs the few system libraries that off-screen
@@ -37,7 +38,7 @@ CHECKPOINT ?= checkpoints/$(TASK)
 EPISODES ?= 180
 STEPS ?= 2000
 checkpoint: system $(VENV)/.test
-	$(BIN)/firsthand-lab demos --task $(TASK) --episodes $(EPISODES) --output $(RUN)/episodes
+	test -f $(RUN)/episodes/meta/info.json || $(BIN)/firsthand-lab demos --task $(TASK) --episodes $(EPISODES) --output $(RUN)/episodes
 	$(BIN)/firsthand-lab train --episodes $(RUN)/episodes --output $(RUN) --cache.every 4 --steps $(STEPS)
 	$(BIN)/firsthand-lab export --run $(RUN) --output $(CHECKPOINT) --task $(TASK)
 

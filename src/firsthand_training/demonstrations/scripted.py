@@ -7,6 +7,7 @@ kept, so an interrupted call goes on where it stopped.
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -172,8 +173,6 @@ def _check_resumable(parts: Path, settings: DemonstrationSettings) -> None:
 
 
 def _show_progress(settings: DemonstrationSettings, parts: Path, jobs: list) -> None:  # type: ignore[type-arg]
-    import time
-
     with tqdm(total=settings.episodes, desc="demonstrations", unit="episode") as bar:
         while not all(job.done() for job in jobs):
             bar.update(_count(parts) - bar.n)
