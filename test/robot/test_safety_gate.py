@@ -75,6 +75,17 @@ def test_disengaged_at_first_and_whatever_is_commanded():
     np.testing.assert_array_equal(output.positions, REST)
 
 
+def test_engaging_does_not_follow_a_command_of_long_ago():
+    rig = Rig(engage_time=0.1)
+    rig.tick(GOAL)
+    rig.run(10.0)
+    rig.gate.engage()
+    output = rig.run(0.5)
+    assert output.state is GateState.HOLDING
+    np.testing.assert_allclose([o.positions for o in rig.outputs], np.tile(REST, (len(rig.outputs), 1)))
+    assert rig.run(2.0, GOAL).state is GateState.ACTIVE
+
+
 def test_engaging_starts_from_the_measured_pose_softly_and_becomes_active():
     rig = Rig()
     rig.gate.engage()

@@ -273,7 +273,7 @@ class SafetyGate:
     def _change_state(self, now_ns: int, measured: Array | None) -> None:
         if self._engage_requested:
             self._engage_requested = False
-            self._try_to_engage(measured)
+            self._try_to_engage(now_ns, measured)
         elif self._state in FOLLOWING:
             missing = self._missing(now_ns)
             if missing:
@@ -288,13 +288,15 @@ class SafetyGate:
         elif self._state is GateState.DAMPING and self._stiffness <= 0.0:
             self._enter(GateState.DISENGAGED, self._reason)
 
-    def _try_to_engage(self, measured: Array | None) -> None:
+    def _try_to_engage(self, now_ns: int, measured: Array | None) -> None:
         refusal = self._why_not_engage(measured)
         if refusal or self._measured is None:
             self._reason = f"did not engage: {refusal}"
             return
         self._start = self._measured
         self._governor.reset(self._start)
+        if self._command is not None and self._is_old(now_ns, self._command):
+            self._command = None  # of another time: a new one is waited for
         self._blend = self._stiffness = 0.0
         self._accepted_clearance = float(self.collision.distances(self._start).min()) if self.collision else math.inf
         self._enter(GateState.ENGAGING, "starting from the measured pose")
@@ -317,12 +319,15 @@ class SafetyGate:
         """What is too old to be followed, or None."""
         if now_ns - self._measured_ns > self.settings.measured_timeout * NANOSECONDS:
             return f"no measured joints for {self.settings.measured_timeout:g} s"
-        # A gate that has just been engaged waits for the first command as long as for every other.
-        waited_from = [self._since_ns] if self._state is GateState.ENGAGING else []
-        waited_from += [self._command.stamp_ns] if self._command is not None else []
-        if not waited_from or now_ns - max(waited_from) > self.settings.command_timeout * NANOSECONDS:
-            return f"no command for {self.settings.command_timeout:g} s"
-        return None
+        if self._command is not None:
+            silent = self._is_old(now_ns, self._command)
+        else:  # a gate that has just been engaged waits for the first command as long as for every other
+            waits = now_ns - self._since_ns <= self.settings.command_timeout * NANOSECONDS
+            silent = self._state is not GateState.ENGAGING or not waits
+        return f"no command for {self.settings.command_timeout:g} s" if silent else None
+
+    def _is_old(self, now_ns: int, command: Command) -> bool:
+        return now_ns - command.stamp_ns > self.settings.command_timeout * NANOSECONDS
 
     def _enter(self, state: GateState, reason: str) -> None:
         self._state, self._reason = state, reason
