@@ -11,7 +11,7 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 from firsthand.errors import LaunchError
-from firsthand.nodes import pacing
+from firsthand.nodes import body, pacing
 from firsthand.nodes.body import BodyNode
 from firsthand.nodes.messages import SECOND, ns_from_stamp, read_joint_state, write_chunk, write_joint_state
 from firsthand.nodes.qos import CLOCK, LATCHED, PUBLISH
@@ -165,8 +165,8 @@ def test_wild_commands_take_the_motors_neither_out_of_their_limits_nor_into_the_
     assert np.all(np.abs(velocity) <= limits.velocity + 1e-6)
     assert np.all(np.abs(acceleration) <= limits.acceleration + 1e-3)
     assert np.ptp(motors, axis=0).min() > 0.05  # and they did move
-    body = SelfCollision(RobotModel.load())
-    assert min(body.distances(q).min() for q in motors) > 0
+    collision = SelfCollision(RobotModel.load())
+    assert min(collision.distances(q).min() for q in motors) > 0
 
 
 def test_engage_on_start_waits_for_the_first_command(ros, mock):
@@ -175,6 +175,31 @@ def test_engage_on_start_waits_for_the_first_command(ros, mock):
     assert rig.gate == ["disengaged"]
     rig.answer = RobotModel.load().neutral
     rig.wait_for("active")
+
+
+@pytest.mark.parametrize("service", ["estop", "engage"])
+def test_it_does_not_engage_by_itself_after_it_was_told_not_to(ros, mock, service):
+    rig = mock(engage_on_start=True)
+    if service == "estop":
+        assert rig.call("estop", True).success
+        rig.wait_for("stopped")
+        assert rig.call("estop", False).success
+        rig.wait_for("disengaged")
+    else:
+        assert rig.call("engage", False).success
+    rig.answer = RobotModel.load().neutral
+    later = len(rig.motors) + 100
+    ros.spin_until(lambda: len(rig.motors) > later)
+    assert rig.gate[-1] == "disengaged"
+    assert rig.call("engage", True).success
+    rig.wait_for("active")
+
+
+def test_trials_that_cannot_begin_end_with_a_reason(ros, simulation, monkeypatch):
+    monkeypatch.setattr(body, "PATIENCE", 0.5)
+    rig = Rig(ros, body="simulated", trials=2, engage_on_start=True)
+    ros.spin_until(lambda: rig.body.failure is not None, what="the node to fail")
+    assert "the trial did not begin" in str(rig.body.failure)
 
 
 def test_the_body_makes_the_time_where_it_is_asked_to(ros):

@@ -51,14 +51,18 @@ def test_the_first_chunk_is_waited_for_too(clock):
     assert one.may_pass(5304 * MILLISECOND)
 
 
-def test_after_a_long_wait_time_goes_on_a_little_for_new_pictures_to_be_taken(clock):
+def test_what_stays_away_is_not_waited_for_again_until_it_is_heard(clock):
     one = expecting()
     one.hear_chunk(0)
     assert not one.may_pass(400 * MILLISECOND)
     clock[0] += pacing.LONGEST_WAIT
     assert one.may_pass(400 * MILLISECOND)
-    assert one.may_pass(700 * MILLISECOND)
-    assert not one.may_pass(704 * MILLISECOND)
+    assert one.may_pass(5000 * MILLISECOND)
+    one.forget()
+    assert one.may_pass(9000 * MILLISECOND)
+    one.hear_chunk(9000 * MILLISECOND)
+    assert one.may_pass(9300 * MILLISECOND)
+    assert not one.may_pass(9304 * MILLISECOND)
 
 
 def test_a_policy_that_is_gone_is_not_waited_for(clock):
@@ -90,6 +94,7 @@ def test_commands_that_stay_away_are_not_waited_for_twice(clock):
     clock[0] += pacing.LONGEST_WAIT
     assert one.may_pass(24 * MILLISECOND)
     assert one.may_pass(300 * MILLISECOND)
+    assert not one.may_pass(304 * MILLISECOND)  # the policy is still there
 
 
 def test_no_picture_is_lost_to_a_slow_camera_not_even_the_first():

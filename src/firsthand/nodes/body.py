@@ -10,7 +10,7 @@ out       joint_states       what was measured
           simulation/state   every joint of the scene, at the cameras' rate
           simulation/status  success and progress of the trial
 services  engage, estop      SetBool; the e-stop is latched until it is called with false
-          reset              Trigger: begin the next seed's trial
+          reset              Trigger: begin the next seed's trial; engaged again if that is still asked for
 """
 
 import sys
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from firsthand.simulation.trials import TrialWatch
 
 SWITCH_INTERVAL = 0.0005  # [s]; at Python's own 5 ms a busy executor would hold the control thread up for a whole tick
+PATIENCE = 120.0  # [s] of real time, for every node of the graph to be up
 PICTURES = "left/color/rect/camera_info"  # one for each
 REPEAT_PERIOD = 0.05  # [s] of real time
 START_TOLERANCE = 0.05  # [rad]; a robot that engages by itself waits for commands that begin at the measured joints
@@ -72,7 +73,7 @@ class BodyNodeSettings:
     variant: str = setting("id", "Variant of the task: id (as trained) or ood.", choices=("id", "ood"))
     seed: int = setting(0, "What chance draws the trial from.", minimum=0, maximum=2**31 - 1)
     real_time_factor: float = setting(1.0, "Simulated seconds in a real one.", minimum=0.02, maximum=20.0)
-    publish_clock: bool = setting(True, "Make the time on /clock; false on the system's time (never on a robot).")
+    publish_clock: bool = setting(True, "Make the time on /clock; a robot runs on the system's time: false.")
     wait_for_chunks: float = setting(
         0.12, "Simulated time waits for chunks of observations not older than this, [s]; 0: never.", minimum=0.0
     )
@@ -98,7 +99,9 @@ class BodyNode(RunnableNode):
         self._lock = threading.Lock()  # between the control thread and the services
         self._gate = self._new_gate()
         self._command: Command | None = None
-        self._engage_when_commanded = s.engage_on_start
+        self._wanted = s.engage_on_start  # to follow commands: the last word of whoever asked
+        self._engage_when_commanded = self._wanted
+        self._waits_since = time.monotonic()  # for the trial to begin
         self._gate_state: GateState | None = None
         self._commands, self._chunks = Intake(self, "joint_command"), Intake(self, "action_chunk")
         self._joints_ns, self._joints_period_ns = 0, round(SECOND / s.joint_states_rate - TICK * SECOND / 2)
@@ -132,6 +135,7 @@ class BodyNode(RunnableNode):
             if not self._pacing.may_pass(now_ns):
                 self._repeat()
                 return
+            self._check_patience()
             if self._engage_when_commanded and self._commands_begin_here():
                 self._engage_when_commanded = False
                 self._engage()
@@ -160,6 +164,20 @@ class BodyNode(RunnableNode):
             return False
         return bool(np.abs(self._command.positions - self._state.positions).max() < START_TOLERANCE)
 
+    def _check_patience(self) -> None:
+        """End where trials are wanted and the next one does not begin.
+
+        Raises:
+            SimulationError: There have been no commands for too long.
+        """
+        if self._trials is None or self._trial_begun or not self._engage_when_commanded:
+            return
+        if time.monotonic() - self._waits_since > PATIENCE:
+            raise SimulationError(
+                f"no commands at the measured joints within {PATIENCE:g} s, so the trial did not begin; "
+                "is every node of the graph running? What they printed, and /diagnostics, say what is missing."
+            )
+
     def _engage(self) -> Answer:
         """Engage; the first time in a trial, the trial begins anew: its time limit does not run before."""
         answer = self._gate.engage()
@@ -185,13 +203,16 @@ class BodyNode(RunnableNode):
             self._joints_ns = now_ns
             self._publish_joints()
         self._motors.publish(write_joint_state(JOINTS, output.positions, commanded_ns))
-        if output.state is not self._gate_state:
-            self._gate_state = output.state
-            self._gate_states.publish(String(data=output.state.value))
-            if output.state not in FOLLOWING:
-                self._pacing.forget()  # what was on its way will not be followed
+        self._publish_gate_state(output.state)
         if self._simulation is not None:
             self._simulation.publish(now_ns, self._state.stamp_ns)
+
+    def _publish_gate_state(self, state: GateState) -> None:
+        if state is not self._gate_state:
+            self._gate_state = state
+            self._gate_states.publish(String(data=state.value))
+            if state not in FOLLOWING:
+                self._pacing.forget()  # what was on its way will not be followed
 
     def _publish_joints(self) -> None:
         state = self._state
@@ -199,6 +220,7 @@ class BodyNode(RunnableNode):
 
     def _repeat(self) -> None:
         """While time stands still: whoever is waited for may have missed the last instant, or may just have come."""
+        self._publish_gate_state(self._gate.status.state)
         if time.monotonic() - self._repeated_at > REPEAT_PERIOD:
             self._repeated_at = time.monotonic()
             self._clock_output.publish(write_clock(self._now_ns()))
@@ -267,10 +289,14 @@ class BodyNode(RunnableNode):
 
     def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         with self._lock:
+            self._wanted = request.data
+            self._engage_when_commanded &= request.data
             return _respond(response, self._engage() if request.data else self._gate.disengage())
 
     def _on_estop(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         with self._lock:
+            if request.data:
+                self._wanted = self._engage_when_commanded = False
             return _respond(response, self._gate.stop("estop was called") if request.data else self._gate.clear_stop())
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -282,15 +308,15 @@ class BodyNode(RunnableNode):
     # Helpers
 
     def _next_trial(self) -> None:
-        """Put the robot back for the next seed; it is engaged again with the first command if it was before."""
-        before = self._gate.status.state
+        """Put the robot back for the next seed; it is engaged again if it is still asked to follow."""
+        stopped = self._gate.status.state is GateState.STOPPED
         self._gate, self._command = self._new_gate(), None
         self._pacing.forget()
-        if before is GateState.STOPPED:
+        if stopped:
             self._gate.stop("estop was called before the reset")
-        self._engage_when_commanded |= before in (*FOLLOWING, GateState.HOLDING)
+        self._engage_when_commanded = self._wanted
         self._seed += 1
-        self._trial_begun = False
+        self._trial_begun, self._waits_since = False, time.monotonic()
         self._begin_trial()
 
     def _new_gate(self) -> SafetyGate:
