@@ -17,6 +17,7 @@ DEV = [
     "pin-pink>=3",
     "ruff>=0.9",
     "mypy>=1.14",
+    "transforms3d>=0.4.2",
     "types-PyYAML",
 ]
 
@@ -58,7 +59,6 @@ setup(
         "xacro>=2.0",
         "onnxruntime>=1.20",
         "opencv-python-headless>=4.9",
-        "transforms3d>=0.4.2",
         "PyYAML>=6",
         "mcap>=1.5",
         "rosbags>=0.10",

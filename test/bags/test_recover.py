@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mcap.reader import make_reader
+from mcap.writer import Writer
 from rosbags.rosbag2 import Reader
 
 from firsthand.bags.read import open_bag
@@ -52,6 +53,23 @@ def test_a_killed_recorder_loses_less_than_a_second(tmp_path):
     assert not recovery.was_whole
     np.testing.assert_array_equal([joint.position[0] for joint in joints], np.arange(len(joints)))
     assert len(joints) > 300
+
+
+def test_a_channel_without_a_schema_does_not_keep_the_others_from_being_saved(tmp_path, make):
+    path = tmp_path / "foreign.v2" / "foreign.v2_0.mcap"
+    path.parent.mkdir()
+    with open(path, "wb") as stream:
+        writer = Writer(stream)
+        writer.start()
+        schema = writer.register_schema("std_msgs/msg/String", "ros2msg", b"string data")
+        channels = [writer.register_channel(topic, "cdr", id) for topic, id in (("/a", schema), ("/b", 0))]
+        for channel in channels:
+            writer.add_message(channel, log_time=1, data=b"\x00\x01\x00\x00\x02\x00\x00\x00x\x00", publish_time=1)
+        writer.finish()
+    recovery = recover_bag(path.parent)
+    assert recovery.counts == {"/a": 1}
+    assert recovery.path.name == "foreign.v2_recovered"
+    assert str(recovery).splitlines()[-1] == str(recovery.path)
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.9, 0.9999])

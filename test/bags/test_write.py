@@ -1,3 +1,4 @@
+import shutil
 import threading
 
 import numpy as np
@@ -90,6 +91,15 @@ def test_a_failing_disk_reaches_the_caller(tmp_path, make, monkeypatch):
         writer.close()
     with pytest.raises(BagError, match="No space left"):
         writer.write("/robot_description", make.start, make.text("x"))
+
+
+def test_a_folder_that_goes_away_is_reported_when_the_bag_is_closed(tmp_path, make):
+    writer = BagWriter(tmp_path / "run", make.topics)
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(BagError, match=r"writing .*run failed.*firsthand recover"):
+        writer.close()
+    with pytest.raises(BagError, match="no bag can be made at /proc/nowhere/run"):
+        BagWriter("/proc/nowhere/run", make.topics)
 
 
 def test_bytes_on_disk_are_the_bytes_handed_over(tmp_path, make):

@@ -1,5 +1,7 @@
 """Pictures, features and calibrations go there and back; what does not fit is refused."""
 
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -99,7 +101,12 @@ def test_another_size_than_promised():
         read_compressed_image(write_compressed_image(picture(), 0, "x"), size=(640, 360))
 
 
-@pytest.mark.parametrize("data", [b"", b"no picture at all", bytes(100)])
+HUGE = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + b"\0\1\x11\x70" * 2 + b"\x08\2\0\0\0"
+BOMB = HUGE + zlib.crc32(HUGE[12:]).to_bytes(4, "big")
+"""The head of a PNG of 70000 x 70000 pixels."""
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture at all", bytes(100), BOMB])
 def test_jpegs_that_are_none(data):
     with pytest.raises(ImageError, match="expected a JPEG or PNG"):
         read_compressed_image(CompressedImage(format="jpeg", data=data))

@@ -6,6 +6,8 @@ import pytest
 from firsthand.errors import CheckpointError
 from firsthand.policy.checkpoint import (
     MANIFEST,
+    POLICY,
+    WORLD_MODEL,
     EncoderSpec,
     Manifest,
     NormalizationSpec,
@@ -18,7 +20,8 @@ from firsthand.space.hand_state import NAMES, SIZE
 
 
 def a_manifest(directory):
-    (directory / "policy.onnx").write_bytes(b"not a graph, but hashed like one")
+    for name in (WORLD_MODEL, POLICY):
+        (directory / name).write_bytes(b"not a graph, but hashed like one")
     return Manifest(
         task="push",
         rate=25.0,
@@ -27,7 +30,7 @@ def a_manifest(directory):
         encoder=EncoderSpec("dinov2_vits14", "ab" * 32, (112, 196), (2, 8, 14, 384)),
         state_normalization=NormalizationSpec((0.0,) * SIZE, (1.0,) * SIZE),
         action_normalization=NormalizationSpec((0.5,) * SIZE, (2.0,) * SIZE),
-        files={"policy.onnx": sha256(directory / "policy.onnx")},
+        files={name: sha256(directory / name) for name in (WORLD_MODEL, POLICY)},
         network={"width": 192},
         provenance={"episodes": 3},
     )
@@ -84,6 +87,7 @@ def test_a_damaged_file_is_refused(tmp_path):
         ({"state_normalization": {"mean": [0], "std": [1]}}, "expected 54"),
         ({"surprise": 1}, r"unknown entries \['surprise'\]"),
         ({"files": {"../../etc/passwd": "00"}}, "does not have it"),
+        ({"files": {}}, "does not list policy.onnx, world_model.onnx"),
         ({"names": 5}, "not a whole manifest"),
     ],
 )

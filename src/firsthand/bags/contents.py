@@ -70,7 +70,10 @@ def picture(message: Any) -> NDArray[np.uint8]:
         BagError: The data is no JPEG or PNG.
     """
     data = np.asarray(message.data, dtype=np.uint8)
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    try:
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    except cv2.error:  # a header that promises more pixels than OpenCV allows
+        bgr = None
     if bgr is None:
         raise BagError(f"expected a JPEG or PNG, got {len(data)} bytes of format {message.format!r} that are none")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))

@@ -37,7 +37,7 @@ class Recovery:
             if self.was_whole
             else f"{self.lost_bytes} bytes at the end and {self.damaged_chunks} damaged chunks given up"
         )
-        return "\n".join(lines)
+        return "\n".join([*lines, str(self.path)])
 
 
 def recover_bag(source: Path | str, output: Path | str | None = None, settings: BagSettings | None = None) -> Recovery:
@@ -51,8 +51,9 @@ def recover_bag(source: Path | str, output: Path | str | None = None, settings: 
     Raises:
         BagError: Nothing readable in `source`, or `output` exists.
     """
-    source = Path(source)
-    output = Path(output) if output is not None else source.with_name(f"{source.stem}_recovered")
+    source = Path(source).resolve()
+    name = source.stem if source.is_file() else source.name
+    output = Path(output) if output is not None else source.with_name(f"{name}_recovered")
     files = [_OldFile(path) for path in _mcap_files(source)]
     topics = {topic.name: topic for file in files for topic in file.topics()}
     if not topics:
@@ -95,7 +96,9 @@ class _OldFile:
                 schemas[record.id] = record
             elif isinstance(record, Channel):
                 self._channels[record.id] = record
-        return [_stored(channel, schemas) for channel in self._channels.values() if channel.schema_id in schemas]
+        # ROS 2 messages always have a schema; MCAP itself can do without.
+        self._channels = {id: channel for id, channel in self._channels.items() if channel.schema_id in schemas}
+        return [_stored(channel, schemas) for channel in self._channels.values()]
 
     def copy_into(self, new: BagFile) -> None:
         """Copy every message."""

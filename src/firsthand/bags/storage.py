@@ -4,6 +4,7 @@ bag/bag_0.mcap
 bag/metadata.yaml        written last; a folder without it was cut off, see recover.py
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -115,7 +116,8 @@ class BagFile:
 
     def abandon(self) -> None:
         """Let go of the file as it is; `recover_bag` can finish it."""
-        self._stream.close()
+        with contextlib.suppress(OSError):  # what it still holds in memory may not fit on the disk
+            self._stream.close()
 
     def _flush(self) -> None:
         self._writer.flush()
@@ -174,6 +176,8 @@ def _create(path: Path) -> Any:
         path.mkdir(parents=True)
     except FileExistsError as error:
         raise BagError(f"{path} exists already; bags are never overwritten, choose another name") from error
+    except OSError as error:
+        raise BagError(f"no bag can be made at {path}: {error.strerror}") from error
     return open(path / f"{path.name}_0.mcap", "wb")
 
 

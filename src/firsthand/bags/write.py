@@ -112,7 +112,7 @@ class BagWriter:
             self._queue.put(None)
             self._thread.join()
             if self._failure is None:
-                self._file.close({topic: count for topic, count in self._dropped.items() if count})
+                self._finish()
         if self._failure is not None:
             raise BagError(f"writing {self._file.path} failed: {self._failure}; `firsthand recover` saves the rest")
         return self.summary()
@@ -124,6 +124,13 @@ class BagWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _finish(self) -> None:
+        try:
+            self._file.close({topic: count for topic, count in self._dropped.items() if count})
+        except OSError as error:
+            self._failure = error
+            self._file.abandon()
 
     def _check_writable(self, topic: str) -> None:
         if self._failure is not None:

@@ -14,7 +14,7 @@ DESCRIPTION = """Start a launch file of firsthand: the same files, arguments and
 
 examples:
   firsthand launch rollout                                 push an object in simulation with the shipped policy
-  firsthand launch rollout body:=mock seed:=3              the same without physics, another seed
+  firsthand launch rollout variant:=ood seed:=3 bag:=third another scene, unlike the training's, and recorded
   firsthand launch rollout --show-args                     every argument with its default
   firsthand launch replay bag:=recordings/first --print    what would be started
 

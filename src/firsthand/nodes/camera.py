@@ -144,7 +144,9 @@ class _SceneCamera:
 
     def __init__(self, node: Camera, diagnostics: Diagnostics) -> None:
         from firsthand.nodes.scene_view import SceneView  # needs the [sim] extra
+        from firsthand.simulation.gl import require_backend
 
+        require_backend()
         s = node.settings
         self._node, self._view = node, SceneView(s.width, s.height)
         self._states = Intake(node, "simulation/state")

@@ -62,7 +62,10 @@ def read_compressed_image(message: CompressedImage, size: tuple[int, int] | None
         ImageError: The data is no picture, or one of another size.
     """
     data = np.frombuffer(message.data, np.uint8)
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    try:
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    except cv2.error:  # a header that promises more pixels than OpenCV allows
+        bgr = None
     if bgr is None:
         raise ImageError(f"expected a JPEG or PNG, got {len(data)} bytes of format {message.format!r} that are none")
     _check_size(bgr, size)
@@ -185,7 +188,7 @@ def _pixels(message: Image, dtype: np.dtype, channels: int) -> Pixels:
     """The pixels of a raw message as (height, width, channels), padding at the end of rows left out."""
     row = message.width * channels * dtype.itemsize
     data = np.frombuffer(message.data, np.uint8)
-    if message.step < row or len(data) != message.step * message.height or not len(data):
+    if message.step < row or len(data) != message.step * message.height or not row or not len(data):
         raise ImageError(
             f"expected {message.height} rows of at least {row} bytes for {message.width}x{message.height} "
             f"{message.encoding}, got {len(data)} bytes in steps of {message.step}"

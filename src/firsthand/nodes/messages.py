@@ -24,6 +24,7 @@ from firsthand.space.hand_state import FRAMES, SIZE, check_vector
 Array = NDArray[np.floating]
 
 SECOND = 1_000_000_000  # [ns]
+ABSURD = 1e6  # [rad], [rad/s]: beyond it a number is an error of its sender, and squares of it lose all digits
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def read_joint_state(message: JointState, names: Sequence[str]) -> JointReading:
     """The joints that were asked for, in that order; others in the message are left aside.
 
     Raises:
-        ShapeError: One of `names` is missing, as many positions as names did not come, or they are not finite.
+        ShapeError: One of `names` is missing, as many positions as names did not come, or they are no angles.
     """
     positions = _numbers(message.position, message.name, "positions")
     velocities = _numbers(message.velocity, message.name, "velocities") if len(message.velocity) else None
@@ -243,4 +244,6 @@ def _numbers(values: Sequence[float], names: Sequence[str], what: str) -> Array:
     if not np.isfinite(numbers).all():
         bad = [name for name, number in zip(names, numbers, strict=True) if not np.isfinite(number)]
         raise ShapeError(f"expected finite {what}, got NaN or infinity for {', '.join(bad)}")
+    if numbers.size and np.abs(numbers).max() > ABSURD:
+        raise ShapeError(f"expected {what} in radians, got one of {np.abs(numbers).max():.3g}")
     return numbers

@@ -56,7 +56,6 @@ class PolicyNode(RunnableNode):
         self._features, self._states = Intake(self, "features"), Intake(self, "hand_state")
         self._latency, self._inference = Latencies(), Latencies()
         self._history: deque[StampedHandState] = deque(maxlen=HISTORY)
-        self._seen_ns = 0  # stamp of the last features
         self._acted_ns = 0  # stamp of the observation that the last chunk came from
         self._chunks = self.create_publisher(MultiDOFJointTrajectory, "action_chunk", PUBLISH)
         self._markers = self.create_publisher(MarkerArray, "~/markers", PUBLISH)
@@ -78,7 +77,7 @@ class PolicyNode(RunnableNode):
             self._history.append(read_hand_state(message))
 
     def _act(self, message: Image) -> None:
-        stamp_ns = self._seen_ns = ns_from_stamp(message.header.stamp)
+        stamp_ns = ns_from_stamp(message.header.stamp)
         if 0 <= stamp_ns - self._acted_ns < self._settings.period * SECOND:
             return
         with self._features.reading():

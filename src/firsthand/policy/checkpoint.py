@@ -204,3 +204,5 @@ def _check_files(manifest: Manifest, directory: Path) -> None:
             raise CheckpointError(f"{directory} lists {name!r} and does not have it")
         if (found := sha256(path)) != digest:
             raise CheckpointError(f"{path} is damaged: sha256 {found}, the manifest says {digest}")
+    if missing := {WORLD_MODEL, POLICY} - manifest.files.keys():
+        raise CheckpointError(f"{directory / MANIFEST} does not list {', '.join(sorted(missing))}")

@@ -44,7 +44,16 @@ class Policy:
             sessions = [open_session(directory / name, threads) for name in (WORLD_MODEL, POLICY)]
         except Exception as error:  # onnxruntime raises bare classes of its own for every kind of damage
             raise CheckpointError(f"{directory} has a graph that does not load: {error}") from error
-        return cls(manifest, *sessions)
+        policy = cls(manifest, *sessions)
+        try:
+            policy.act(
+                np.zeros(policy.feature_shape, np.float32), orthonormalize(np.array(manifest.state_normalization.mean))
+            )
+        except CheckpointError:
+            raise
+        except Exception as error:  # the same; and the first call is the slow one, better now than in motion
+            raise CheckpointError(f"{directory} has graphs that do not fit its manifest: {error}") from error
+        return policy
 
     def act(self, features: NDArray[np.float32], hand_state: Array) -> Prediction:
         """Predict the next H targets.

@@ -207,7 +207,7 @@ def _check_input(q_arms: Array, wrist_poses: Array) -> tuple[Array, Array]:
     q_arms, wrist_poses = np.asarray(q_arms, dtype=float), np.asarray(wrist_poses, dtype=float)
     if q_arms.shape != (len(ARMS),):
         raise ShapeError(f"expected {len(ARMS)} arm joints, got shape {q_arms.shape}")
-    if not math.isfinite(sum(q_arms.tolist())):
+    if not np.isfinite(q_arms).all():
         raise ValueError(f"arm joints are not finite: {q_arms}; pass the last command, which always is")
     if wrist_poses.shape != (2, 4, 4):
         raise ShapeError(f"expected two wrist poses (2, 4, 4), got shape {wrist_poses.shape}")

@@ -1,0 +1,50 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from firsthand.errors import CheckpointError, ShapeError
+from firsthand.policy.checkpoint import MANIFEST, find_checkpoint
+from firsthand.policy.session import Policy
+from firsthand.robot.model import RobotModel
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return Policy.load("push")
+
+
+def test_the_shipped_policy_says_where_the_hands_go_next(policy):
+    model = RobotModel.load()
+    state = model.hand_state(model.neutral).to_vector()
+    prediction = policy.act(np.zeros(policy.feature_shape, np.float32), state)
+    assert prediction.actions.shape == (policy.manifest.horizon, 54)
+    assert len(prediction.future_features) == policy.manifest.predicted_frames
+
+
+def test_what_is_no_observation_is_refused(policy):
+    state = np.zeros(54)
+    with pytest.raises(ShapeError, match="expected features of shape"):
+        policy.act(np.zeros((1, 8, 14, 384), np.float32), state)
+    with pytest.raises(ShapeError, match="one finite hand state"):
+        policy.act(np.zeros(policy.feature_shape, np.float32), np.full(54, np.nan))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"horizon": 24},
+        {"encoder": {"feature_shape": [2, 8, 14, 192]}},
+        {"encoder": {"feature_shape": [1, 8, 14, 384]}},
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_graphs_is_refused_before_the_robot_moves(tmp_path, changes):
+    folder = tmp_path / "push"
+    shutil.copytree(find_checkpoint("push"), folder)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    for key, value in changes.items():
+        manifest[key] = manifest[key] | value if isinstance(value, dict) else value
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(CheckpointError, match=r"expected finite|do not fit its manifest"):
+        Policy.load(folder)
