@@ -1,4 +1,7 @@
-"""What a recording is worth: rates, gaps, jitter, delays, left-to-right skew and drops, from the stamps alone."""
+"""What a recording is worth: rates, gaps, jitter, delays, left-to-right skew and drops, from the stamps alone.
+
+Of a simulation it also tells how the trials went.
+"""
 
 import json
 from collections.abc import Iterator
@@ -15,6 +18,8 @@ from firsthand.bags.read import Bag, TopicInfo, open_bag
 SECOND = 1e9  # [ns]
 GAP = 2.5
 """A period this many times the median one is a gap."""
+
+STATUS, STATUS_TYPE = "simulation/status", "diagnostic_msgs/msg/DiagnosticArray"
 
 Stamps = NDArray[np.int64]
 
@@ -50,8 +55,22 @@ class SkewReport:
 
 
 @dataclass(frozen=True)
+class TrialReport:
+    """What the simulation said of one trial, last."""
+
+    scene: str  # task/variant/seed
+    success: bool
+    seconds: float  # simulated: until success was first said, or until the last word
+    progress: float  # 0 to 1
+
+    def __str__(self) -> str:
+        how = "success" if self.success else f"no success, {self.progress:.0%} of the way"
+        return f"trial {self.scene}: {how} after {self.seconds:.1f} s"
+
+
+@dataclass(frozen=True)
 class BagReport:
-    """Everything that the stamps of a bag tell."""
+    """Everything that the stamps of a bag tell, and the outcomes of its trials."""
 
     path: str
     duration_s: float
@@ -59,6 +78,7 @@ class BagReport:
     bytes: int  # on disk
     topics: list[TopicReport]
     skews: list[SkewReport] = field(default_factory=list)
+    trials: list[TrialReport] = field(default_factory=list)
 
     @property
     def dropped(self) -> int:
@@ -84,7 +104,7 @@ def report_bag(path: Path | str) -> BagReport:
         reports = [stamps.report(bag.topics[name]) for name in sorted(bag.topics)]
         skews = [stamps.skew(left, right) for left, right in _stereo_pairs(bag)]
         duration = (bag.end_ns - bag.start_ns) / SECOND
-        return BagReport(str(path), duration, bag.message_count, bag.bytes, reports, skews)
+        return BagReport(str(path), duration, bag.message_count, bag.bytes, reports, skews, _trials(bag))
 
 
 class _Stamps:
@@ -169,6 +189,28 @@ def _stereo_pairs(bag: Bag) -> Iterator[tuple[str, str]]:
             yield name, other
 
 
+def _trials(bag: Bag) -> list[TrialReport]:
+    """The trials in the order in which they were run."""
+    topics = [name for name, info in bag.topics.items() if name.endswith(STATUS) and info.type == STATUS_TYPE]
+    trials: list[TrialReport] = []
+    for message in bag.messages(topics) if topics else ():
+        values = {pair.key: pair.value for status in message.message.status for pair in status.values}
+        try:
+            said = TrialReport(
+                scene=f"{values['task']}/{values['variant']}/{values['seed']}",
+                success=values["success"] == "True",
+                seconds=float(values["seconds"]),
+                progress=float(values["progress"]),
+            )
+        except (KeyError, ValueError):
+            continue  # somebody else's topic of that name
+        if not trials or trials[-1].scene != said.scene:
+            trials.append(said)
+        elif not (trials[-1].success and said.success):
+            trials[-1] = said
+    return trials
+
+
 def _lines(report: BagReport) -> Iterator[str]:
     rows: list[tuple[str, ...]] = [
         ("topic", "count", "Hz", "period", "jitter", "longest", "gaps", "delay", "p99", "MB", "dropped")
@@ -183,6 +225,7 @@ def _lines(report: BagReport) -> Iterator[str]:
     for skew in report.skews:
         yield f"{skew.left} to right: {skew.pairs} pairs, {skew.unpaired} unpaired, at most {skew.max_ms:.3f} ms apart"
     yield f"dropped by the recorder: {report.dropped}"
+    yield from map(str, report.trials)
 
 
 def _row(topic: TopicReport) -> tuple[str, ...]:
