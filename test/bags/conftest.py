@@ -57,7 +57,14 @@ def fill(writer, seconds=2.0, skip=(), right_late_ns=0):
 def make():
     """What the tests of this room build bags from."""
     return SimpleNamespace(
-        topics=TOPICS, start=START, fill=fill, joint_state=joint_state, picture=picture, text=text, store=STORE
+        topics=TOPICS,
+        start=START,
+        fill=fill,
+        header=header,
+        joint_state=joint_state,
+        picture=picture,
+        text=text,
+        store=STORE,
     )
 
 

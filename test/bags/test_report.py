@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from firsthand.bags.report import report_bag
-from firsthand.bags.write import BagWriter
+from firsthand.bags.write import BagWriter, Topic
 
 
 def topic(report, name):
@@ -22,6 +22,29 @@ def test_a_steady_recording(bag):
     assert topic(report, "/left/color/rect/image/compressed").rate == pytest.approx(25.0)
     assert report.duration_s == pytest.approx(1.999)
     assert topic(report, "/robot_description").rate is None
+
+
+def status(make, seed, success, seconds, progress):
+    types = make.store.types
+    said = {"task": "push", "variant": "id", "seed": seed, "success": success, "seconds": seconds, "progress": progress}
+    pairs = [types["diagnostic_msgs/msg/KeyValue"](key=key, value=str(value)) for key, value in said.items()]
+    one = types["diagnostic_msgs/msg/DiagnosticStatus"](level=0, name="s", message="", hardware_id="", values=pairs)
+    message = types["diagnostic_msgs/msg/DiagnosticArray"](header=make.header(0), status=[one])
+    return bytes(make.store.serialize_cdr(message, message.__msgtype__))
+
+
+def test_the_outcomes_of_trials(tmp_path, make):
+    topic = Topic("/robot/simulation/status", "diagnostic_msgs/msg/DiagnosticArray")
+    said = [(3, False, 3.0, 0.5), (3, True, 3.2, 1.0), (3, True, 4.0, 1.0), (4, False, 9.8, 0.25)]
+    with BagWriter(tmp_path / "run", [topic]) as writer:
+        for tick, values in enumerate(said):
+            writer.write(topic.name, make.start + tick, status(make, *values))
+    report = report_bag(tmp_path / "run")
+    assert [str(trial) for trial in report.trials] == [
+        "trial push/id/3: success after 3.2 s",
+        "trial push/id/4: no success, 25% of the way after 9.8 s",
+    ]
+    assert json.loads(report.to_json())["trials"][0]["success"] is True
 
 
 def test_gaps_are_found(tmp_path, make):
