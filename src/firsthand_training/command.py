@@ -16,6 +16,7 @@ from firsthand_training.evaluation.closed_loop import ClosedLoopSettings, evalua
 from firsthand_training.evaluation.figures import plot_horizon, plot_success
 from firsthand_training.evaluation.film import FilmSettings, make_film
 from firsthand_training.evaluation.recordings import compare_with_recording
+from firsthand_training.evaluation.results import markdown_table, read_results
 
 DESCRIPTION = """Offline work on two-handed skills: everything before and after the robot.
 
@@ -26,6 +27,7 @@ examples:
   firsthand-lab evaluate --task push --trials 50                success of the shipped policy, with its interval
   firsthand-lab evaluate --policy my_push --variant ood         of another one, on unfamiliar objects and rooms
   firsthand-lab evaluate --recording BAG                        what the policy would have said along a recording
+  firsthand-lab compare id.json ood.json --figure all.png       results of evaluate --json side by side
   firsthand-lab film --bag BAG --output film.mp4                a recording with the predictions drawn in"""
 
 
@@ -87,6 +89,23 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Compare:
+    """Put results of `evaluate --json` side by side: a Markdown table, and a figure with their intervals."""
+
+    results: tyro.conf.Positional[tuple[Path, ...]]
+    """JSON files, best first."""
+    figure: Path | None = None
+    """Draw them here (.png or .svg)."""
+
+    def run(self) -> None:
+        """Print the table."""
+        results = read_results(self.results)
+        print(markdown_table(results))
+        if self.figure is not None:
+            print(plot_success(results, "closed loop", self.figure))
+
+
+@dataclass(frozen=True)
 class Film:
     """Make a film of a bag: what the robot saw with the predicted trajectories drawn in."""
 
@@ -115,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _commands() -> dict[str, Any]:
     """The commands that the installed extras allow: without torch, training is left out."""
-    commands: dict[str, Any] = {"demos": Demos, "evaluate": Evaluate, "film": Film}
+    commands: dict[str, Any] = {"demos": Demos, "evaluate": Evaluate, "compare": Compare, "film": Film}
     if importlib.util.find_spec("torch") is not None:
         from firsthand_training.training.command import Export, Train
 
