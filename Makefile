@@ -47,6 +47,7 @@ environment: system $(VENV)/.test
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "firsthand needs Python 3.10, 3.11 or 3.12 on the PATH (PYTHON=... to name one)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'  # older ones take minutes to see which versions fit
 
 $(VENV)/.demo: $(DEFINITION) | $(VENV)/bin/python
 	@echo "installing firsthand into $(VENV) (a few minutes the first time)"
