@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import ShapeError
-from firsthand.space.hand_state import SIZE, interpolate, orthonormalize
+from firsthand.space.hand_state import SIZE, orthonormalize
 
 Array = NDArray[np.floating]
 
@@ -36,7 +36,7 @@ class _Chunk:
     offset: Array  # (54,) step between the target before and the chunk at `taken_ns`, to be faded out
 
     def at(self, now_ns: int, rate: float) -> Array | None:
-        """The chunk's own target at a time; None after its last action.
+        """The chunk's own target at a time, its rotations not orthonormal yet; None after its last action.
 
         Between the observation and the first action the chunk's first stretch is continued backwards.
         """
@@ -45,7 +45,8 @@ class _Chunk:
         if index > last:
             return None
         lower = min(max(int(index), 0), max(last - 1, 0))
-        return interpolate(self.actions[lower], self.actions[min(lower + 1, last)], max(index, -1.0) - lower)
+        fraction = max(index, -1.0) - lower
+        return (1.0 - fraction) * self.actions[lower] + fraction * self.actions[min(lower + 1, last)]
 
 
 class ChunkTimeline:

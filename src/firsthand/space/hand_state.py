@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import ShapeError
-from firsthand.space.rotations import matrix_from_rotation_6d, rotation_6d_from_matrix
+from firsthand.space.rotations import matrix_from_rotation_6d, orthonormal_rotation_6d, rotation_6d_from_matrix
 
 Array = NDArray[np.floating]
 
@@ -179,6 +179,6 @@ def orthonormalize(vector: Array) -> Array:
     """Replace each 6D rotation of (..., 54) by the orthonormal one that it stands for."""
     vector = np.array(check_vector(vector), dtype=float)
     batch = vector.shape[:-1]
-    rotations = matrix_from_rotation_6d(vector[..., ROTATIONS].reshape(*batch, 3, 6))
-    vector[..., ROTATIONS] = rotation_6d_from_matrix(rotations).reshape(*batch, 18)
+    rotations = orthonormal_rotation_6d(vector[..., ROTATIONS].reshape(*batch, 3, 6))
+    vector[..., ROTATIONS] = rotations.reshape(*batch, 18)
     return vector
