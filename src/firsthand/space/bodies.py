@@ -13,8 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import ShapeError
-from firsthand.space.hand_state import FRAMES, HandState
-from firsthand.space.rotations import matrix_from_quaternion_wxyz, quaternion_wxyz_from_matrix
+from firsthand.space.hand_state import FINGERTIPS, FRAMES, ROTATIONS, WRIST_POSITIONS, HandState
+from firsthand.space.rotations import (
+    matrix_from_quaternion_wxyz,
+    matrix_from_rotation_6d,
+    quaternion_wxyz_from_matrix,
+)
 
 Array = NDArray[np.floating]
 
@@ -26,12 +30,12 @@ XYZW_TO_WXYZ = [3, 0, 1, 2]
 
 def transforms_from_vectors(vectors: Array) -> Array:
     """The bodies of (H, 54) in the order of FRAMES: (H, 13, 7), x, y, z [m] and a quaternion xyzw."""
-    state = HandState.from_vector(np.asarray(vectors, dtype=float))
-    rotations = np.concatenate([state.head_rotation[:, None], state.wrist_rotations], axis=1)
+    vectors = np.asarray(vectors, dtype=float)
+    rotations = matrix_from_rotation_6d(vectors[:, ROTATIONS].reshape(-1, 3, 6))
     transforms = np.zeros((len(vectors), len(FRAMES), 7))
     transforms[:, :3, 3:] = quaternion_wxyz_from_matrix(rotations)[..., WXYZ_TO_XYZW]
-    transforms[:, 1:3, :3] = state.wrist_positions
-    transforms[:, 3:, :3] = state.fingertips_in_wrist.reshape(-1, 10, 3)
+    transforms[:, 1:3, :3] = vectors[:, WRIST_POSITIONS].reshape(-1, 2, 3)
+    transforms[:, 3:, :3] = vectors[:, FINGERTIPS].reshape(-1, 10, 3)
     transforms[:, 3:, 6] = 1.0
     return transforms
 

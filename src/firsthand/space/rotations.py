@@ -16,6 +16,24 @@ SMALL = 1e-12
 YZX, ZXY = [1, 2, 0], [2, 0, 1]
 
 
+def _products() -> Array:
+    """P (9, 16), with 4 q q^T = 1 + the nine numbers of the matrix @ P, for the quaternion q of a rotation matrix."""
+    products = np.zeros((4, 4, 3, 3))
+    for i in range(3):
+        j, k = (i + 1) % 3, (i + 2) % 3
+        products[0, 0, i, i] = products[i + 1, i + 1, i, i] = 1.0
+        products[i + 1, i + 1, j, j] = products[i + 1, i + 1, k, k] = -1.0
+        products[0, i + 1, k, j], products[0, i + 1, j, k] = 1.0, -1.0
+        products[i + 1, j + 1, i, j] = products[i + 1, j + 1, j, i] = 1.0
+    upper = np.triu_indices(4, 1)
+    products[upper[::-1]] = products[upper] + products[upper[::-1]]
+    products[upper] = products[upper[::-1]]
+    return products.reshape(16, 9).T
+
+
+_PRODUCTS, _IDENTITY = _products(), np.eye(4).reshape(16)
+
+
 def matrix_from_rotation_6d(rotation_6d: Array) -> Array:
     """Gram-Schmidt the two columns and complete them to a right-handed matrix.
 
@@ -52,20 +70,12 @@ def rotation_6d_from_matrix(matrix: Array) -> Array:
 
 def quaternion_wxyz_from_matrix(matrix: Array) -> Array:
     """Unit quaternions (..., 4) with w >= 0 from (..., 3, 3); the branch with the largest pivot is used."""
-    m = np.asarray(matrix, dtype=float)
-    trace = np.trace(m, axis1=-2, axis2=-1)
-    diagonal = np.stack([trace, m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]], axis=-1)
-    # Row i of `candidates` is the quaternion times 4 q_i; the largest q_i loses no digits.
-    candidates = np.empty((*m.shape[:-2], 4, 4))
-    candidates[..., 0, 0] = 1 + trace
-    for i in range(3):
-        j, k = (i + 1) % 3, (i + 2) % 3
-        candidates[..., 0, i + 1] = candidates[..., i + 1, 0] = m[..., k, j] - m[..., j, k]
-        candidates[..., i + 1, i + 1] = 1 + m[..., i, i] - m[..., j, j] - m[..., k, k]
-        candidates[..., i + 1, j + 1] = candidates[..., j + 1, i + 1] = m[..., j, i] + m[..., i, j]
-    best = np.argmax(diagonal, axis=-1)
-    quaternion = _unit(np.take_along_axis(candidates, best[..., None, None], axis=-2)[..., 0, :])
-    return np.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+    matrix = np.asarray(matrix, dtype=float)
+    products = matrix.reshape(-1, 9) @ _PRODUCTS + _IDENTITY
+    best = products[:, ::5].argmax(axis=1)  # row i is q times 4 q_i: the largest q_i loses no digits
+    quaternion = _unit(products.reshape(-1, 4, 4)[np.arange(len(products)), best])
+    quaternion *= np.where(quaternion[:, :1] < 0, -1.0, 1.0)
+    return quaternion.reshape(*matrix.shape[:-2], 4)
 
 
 def matrix_from_quaternion_wxyz(quaternion_wxyz: Array) -> Array:
