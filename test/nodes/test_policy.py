@@ -123,7 +123,7 @@ def test_a_period_thins_the_chunks_out(ros, write_checkpoint):
         rig.measure(hand_state(0.0), stamp_ns)
         offered = rig.policy._worker.skipped
         rig.see(stamp_ns)
-        ros.spin_until(lambda n=k: rig.policy._seen_ns >= start_ns + n * 40 * MILLISECOND, what="the features")
+        ros.spin_until(lambda n=k: rig.policy._latency.count + rig.policy._thinned > n, what="the features")
         assert rig.policy._worker.skipped == offered
     ros.spin_until(lambda: len(rig.chunks) == 2, what="chunks")
     assert [chunk.stamp_ns - start_ns for chunk in rig.chunks] == [0, 120 * MILLISECOND]

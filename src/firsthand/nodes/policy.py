@@ -56,6 +56,7 @@ class PolicyNode(RunnableNode):
         self._features, self._states = Intake(self, "features"), Intake(self, "hand_state")
         self._latency, self._inference = Latencies(), Latencies()
         self._history: deque[StampedHandState] = deque(maxlen=HISTORY)
+        self._thinned = 0  # features left out because of the period
         self._acted_ns = 0  # stamp of the observation that the last chunk came from
         self._chunks = self.create_publisher(MultiDOFJointTrajectory, "action_chunk", PUBLISH)
         self._markers = self.create_publisher(MarkerArray, "~/markers", PUBLISH)
@@ -79,6 +80,7 @@ class PolicyNode(RunnableNode):
     def _act(self, message: Image) -> None:
         stamp_ns = ns_from_stamp(message.header.stamp)
         if 0 <= stamp_ns - self._acted_ns < self._settings.period * SECOND:
+            self._thinned += 1
             return
         with self._features.reading():
             check_age("features", stamp_ns, self._now_ns(), self._settings.max_features_age)
@@ -116,7 +118,9 @@ class PolicyNode(RunnableNode):
         chunks, skipped = self._latency.count, self._worker.skipped
         values = {**self._latency.values("picture to chunk"), **self._inference.values("inference")}
         return Status(
-            OK, f"{chunks} chunks, {skipped} features skipped", {"chunks": chunks, "skipped": skipped, **values}
+            OK,
+            f"{chunks} chunks, {skipped} features skipped",
+            {"chunks": chunks, "skipped": skipped, "left out by the period": self._thinned, **values},
         )
 
 
