@@ -22,6 +22,7 @@ from firsthand.nodes.qos import EVERY
 pytestmark = pytest.mark.ros
 
 NODE = """
+import ctypes
 import sys
 from dataclasses import dataclass
 from std_msgs.msg import String
@@ -35,6 +36,7 @@ class ExampleSettings:
     break_after: int = setting(0, "Tick that raises.")
     finish_after: int = setting(0, "Tick that is the last.")
     break_timer: bool = setting(False, "Raise in a callback.")
+    hang: bool = setting(False, "Never come back from the teardown, and let no other Python run.")
 
 class Example(RunnableNode):
     def __init__(self, **options):
@@ -54,6 +56,11 @@ class Example(RunnableNode):
             raise ZeroDivisionError("broken on purpose")
         if self.ticks == self.settings.finish_after:
             self.finished.set()
+
+    def destroy_node(self):
+        if self.settings.hang:
+            ctypes.PyDLL(None).pause()
+        super().destroy_node()
 
     def shutdown(self):
         self.thread.stop()
@@ -123,11 +130,22 @@ def test_its_own_end_is_a_good_end(start):
     assert (process.returncode, stdout) == (0, "shut down\n")
 
 
+@pytest.mark.parametrize(("end", "code"), [("finish_after", -signal.SIGALRM), ("break_after", 1)])
+def test_a_middleware_that_hangs_does_not_keep_it(start, end, code):
+    process = start("-p", f"{end}:=5", "-p", "hang:=true")
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert stdout == "shut down\n"
+    assert "in destroy_node" in stderr
+
+
 def test_a_wrong_parameter_is_one_clear_line(start):
     process = start("-p", "rat:=5")
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "LaunchError: example has no parameter rat; it has rate, break_after, finish_after, break_timer" in stderr
+    assert (
+        "LaunchError: example has no parameter rat; it has rate, break_after, finish_after, break_timer, hang" in stderr
+    )
     assert "Traceback" not in stderr
     assert stdout == ""
 

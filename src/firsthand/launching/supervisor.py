@@ -38,7 +38,7 @@ def run_processes(processes: Sequence[Process], output: TextIO = sys.stdout, gra
         grace: [s] between one signal and the next, stronger one.
 
     Returns:
-        0 if every process ended well, or by our SIGINT or SIGTERM; 1 otherwise.
+        0 if every process ended well, by our SIGINT or SIGTERM, or by a SIGALRM of its own; 1 otherwise.
     """
     with tempfile.TemporaryDirectory(prefix="launch_params_") as folder:
         return _Supervisor(output, grace).run(processes, Path(folder))
@@ -106,7 +106,9 @@ class _Supervisor:
         _signal_group(child, signal.SIGKILL)  # whatever it started and left behind
         self._readers[name].join(timeout=self._grace)  # its last lines first
         asked = self._rung >= 0 and -code in (signal.SIGINT, signal.SIGTERM)
-        self._failed |= code != 0 and not asked
+        self._failed |= (
+            code not in (0, -signal.SIGALRM) and not asked
+        )  # SIGALRM: `nodes.process` cut its teardown short
         self._say(f"{name} ended {'well' if code == 0 else f'with exit code {code}'}")
         if self._processes[name].ends_all and self._running and self._rung < 0:
             self._climb(f"{name} was the one to wait for")

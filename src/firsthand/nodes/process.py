@@ -10,6 +10,7 @@ own signal handlers tear it down first, and a hand would keep its last command.
 """
 
 import ctypes
+import faulthandler
 import os
 import signal
 import threading
@@ -30,6 +31,7 @@ from firsthand.share import share_directory
 SPIN_TIMEOUT = 0.2  # [s], how soon a signal is noticed
 WINDOW = 4096  # ticks that a RatedThread's statistics look back on
 STOP_TIMEOUT = 2.0  # [s]
+TEARDOWN_LIMIT = 3.0  # [s] of real time, less than a launcher waits between its signals
 MEGABYTE = 1 << 20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -125,9 +127,25 @@ def _spin(node: RunnableNode, stop: threading.Event) -> int:
         for number in STOP_SIGNALS:  # a terminal and a launcher both send one; the second must not cut the end short
             signal.signal(number, signal.SIG_IGN)
         node.shutdown()
+        _limit_teardown(node)
         executor.shutdown()
         node.destroy_node()
     return 0 if node.failure is None else 1
+
+
+def _limit_teardown(node: RunnableNode) -> None:
+    """From here to the end of the process there is nothing left to lose, and the middleware may hang.
+
+    It waits for locks of its own while it holds the interpreter's, now and then for ever (rclpy #1722; once in some
+    hundred ends of ours). No Python can run then, so the system ends the process, and faulthandler says where it stood:
+    by SIGALRM, which our launcher takes for a good end, or with exit code 1 after a failure.
+    """
+    if node.failure is None:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        faulthandler.register(signal.SIGALRM, chain=True)
+        signal.setitimer(signal.ITIMER_REAL, TEARDOWN_LIMIT)
+    else:
+        faulthandler.dump_traceback_later(TEARDOWN_LIMIT, exit=True)
 
 
 @dataclass(frozen=True)
