@@ -39,7 +39,7 @@ def plot_success(rows: Mapping[str, Proportion], title: str, output: Path) -> Pa
 
 def plot_horizon(report: OpenLoopReport, rate: float, output: Path) -> Path:
     """Errors of policy and baselines, and feature skill, against time into the chunk."""
-    _, panels = plt.subplots(1, 4, figsize=(13, 3.2), layout="constrained")
+    figure, panels = plt.subplots(1, 4, figsize=(13, 3.5), layout="constrained")
     seconds = (np.arange(len(report.policy.wrist_mm)) + 1) / rate
     for axes, key, unit in zip(
         panels,
@@ -52,13 +52,13 @@ def plot_horizon(report: OpenLoopReport, rate: float, output: Path) -> Path:
         axes.plot(seconds, getattr(report.dataset_mean, key), color=QUIET, label="dataset mean")
         axes.set(xlabel="time into the chunk [s]", title=f"error, {unit}")
         axes.set_ylim(bottom=0)
-    panels[0].legend(frameon=False)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower left", ncols=3, frameon=False)
     ahead = (np.arange(len(report.feature_skill)) + 1) * len(seconds) / len(report.feature_skill) / rate
     panels[3].plot(ahead, report.feature_skill, "o-", color=OURS, label="all patches")
     panels[3].plot(ahead, report.feature_skill_moving, "s--", color=INK, label="the tenth that changed most")
     panels[3].axhline(0, color=QUIET)
     panels[3].set(xlabel="predicted time [s]", title="feature skill over copying")
-    panels[3].legend(frameon=False)
+    figure.legend(*panels[3].get_legend_handles_labels(), loc="outside lower right", ncols=2, frameon=False)
     for axes in panels:
         _clean(axes)
     return _save(panels[0], output)
