@@ -33,30 +33,7 @@ SETTLING = 3.0  # [s] after the first command
 DOMAIN = "73"
 ALL = QoSProfile(depth=20000)
 
-POLICY = """
-import time
-import numpy as np
-import rclpy
-from trajectory_msgs.msg import MultiDOFJointTrajectory
-from firsthand.nodes.messages import write_chunk
-from firsthand.nodes.process import prepare_process
-from firsthand.nodes.qos import PUBLISH
-from firsthand.robot.model import RobotModel
-from firsthand.space.hand_state import WRIST_POSITIONS
-
-prepare_process()
-rclpy.init()
-publisher = rclpy.create_node("policy").create_publisher(MultiDOFJointTrajectory, "action_chunk", PUBLISH)
-model = RobotModel.load()
-home = model.hand_state(model.neutral).to_vector()
-while True:
-    stamp_ns = time.time_ns()
-    seconds = stamp_ns / 1e9 + np.arange(1, 29) / 25
-    actions = np.tile(home, (28, 1))
-    actions[:, WRIST_POSITIONS] += 0.06 * np.sin(2 * np.pi * 0.8 * seconds)[:, None]
-    publisher.publish(write_chunk(actions, stamp_ns, rate=25.0))
-    time.sleep(0.1)
-"""
+POLICY = str(Path(__file__).parent / "swinging_policy.py")
 
 TIMER = """
 import rclpy
@@ -102,7 +79,9 @@ def main() -> None:
     rclpy.init()
     python = [sys.executable, "-c"]
     rows = {
-        "ours: kinematics": measure([node("body", BODY), node("kinematics", {}), [*python, POLICY]], arguments.seconds),
+        "ours: kinematics": measure(
+            [node("body", BODY), node("kinematics", {}), [sys.executable, POLICY]], arguments.seconds
+        ),
         "rclpy timer": measure([[*python, TIMER]], arguments.seconds),
     }
     print_table(rows)

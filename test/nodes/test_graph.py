@@ -23,38 +23,15 @@ from firsthand.robot.model import RobotModel
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(240)]
 
 COMMAND_TIMEOUT, HOLD_TIME, DAMPING_TIME = 0.1, 1.0, 0.2  # [s]
-HORIZON = 14 / 25  # [s] that a chunk covers
+ACTIONS = 14
+HORIZON = ACTIONS / 25  # [s] that a chunk covers
 BRAKING = 0.15  # [s] from full speed to rest
 GRACE = 0.4  # [s]; the machine that tests is busy, and not real-time
 STILL = 1e-6  # [rad] a tick
 ALL = QoSProfile(depth=20000)
 EVERY_CHANGE = QoSProfile(depth=100, durability=LATCHED.durability)
 
-CHUNKS = """
-import time
-import numpy as np
-import rclpy
-from trajectory_msgs.msg import MultiDOFJointTrajectory
-from firsthand.nodes.messages import write_chunk
-from firsthand.nodes.process import prepare_process
-from firsthand.nodes.qos import PUBLISH
-from firsthand.robot.model import RobotModel
-from firsthand.space.hand_state import WRIST_POSITIONS
-
-prepare_process()
-rclpy.init()
-publisher = rclpy.create_node("chunks").create_publisher(MultiDOFJointTrajectory, "action_chunk", PUBLISH)
-model = RobotModel.load()
-home = model.hand_state(model.neutral).to_vector()
-while True:
-    stamp_ns = time.time_ns()
-    seconds = stamp_ns / 1e9 + np.arange(1, 15) / 25
-    actions = np.tile(home, (14, 1))
-    actions[:, WRIST_POSITIONS] += 0.06 * np.sin(2 * np.pi * 0.8 * seconds)[:, None]
-    publisher.publish(write_chunk(actions, stamp_ns, rate=25.0))
-    time.sleep(0.1)
-"""
-"""A policy in a process of its own: both wrists swing by 6 cm."""
+POLICY = Path(__file__).parents[2] / "benchmarks" / "swinging_policy.py"
 
 
 class Graph:
@@ -79,7 +56,7 @@ class Graph:
             "kinematics": {},
         }
         if name == "chunks":
-            return [sys.executable, "-c", CHUNKS]
+            return [sys.executable, str(POLICY), str(ACTIONS)]
         arguments = [part for key, value in parameters[name].items() for part in ("-p", f"{key}:={value}")]
         return [str(Path(sys.executable).parent / name), "--ros-args", *arguments]
 
