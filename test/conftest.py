@@ -1,5 +1,6 @@
 """ROS in tests: a domain of its own for each worker, a context for each test, and waiting for facts, never for time."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -9,6 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+# Torch for CUDA brings triton. Its LLVM bears Mesa's, which renders in software, beside it only if it came first.
+with contextlib.suppress(ImportError):
+    import triton  # noqa: F401
 
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 TIMEOUT = 30.0  # [s], generous: it only passes when a test fails
