@@ -188,11 +188,25 @@ def test_it_does_not_engage_by_itself_after_it_was_told_not_to(ros, mock, servic
     else:
         assert rig.call("engage", False).success
     rig.answer = RobotModel.load().neutral
-    later = len(rig.motors) + 100
-    ros.spin_until(lambda: len(rig.motors) > later)
+    heard = rig.body._commands.taken + 50
+    ros.spin_until(lambda: rig.body._commands.taken > heard, what="commands at the measured joints")
     assert rig.gate[-1] == "disengaged"
     assert rig.call("engage", True).success
     rig.wait_for("active")
+
+
+def test_an_engage_that_was_refused_counts_for_nothing_after_a_reset(ros, simulation):
+    rig = Rig(ros, body="simulated", seed=5)
+    assert rig.call("estop", True).success
+    rig.wait_for("stopped")
+    assert not rig.call("engage", True).success
+    assert rig.call("reset").success
+    assert rig.call("estop", False).success
+    rig.wait_for("disengaged")
+    rig.answer = rig.joints[-1].positions
+    heard = rig.body._commands.taken + 50
+    ros.spin_until(lambda: rig.body._commands.taken > heard, what="commands at the measured joints")
+    assert rig.gate[-1] == "disengaged"
 
 
 def test_trials_that_cannot_begin_end_with_a_reason(ros, simulation, monkeypatch):

@@ -289,9 +289,10 @@ class BodyNode(RunnableNode):
 
     def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         with self._lock:
-            self._wanted = request.data
+            answer = self._engage() if request.data else self._gate.disengage()
+            self._wanted = request.data and answer.success
             self._engage_when_commanded &= request.data
-            return _respond(response, self._engage() if request.data else self._gate.disengage())
+            return _respond(response, answer)
 
     def _on_estop(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         with self._lock:
