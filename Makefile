@@ -1,7 +1,7 @@
 # make demo   run the main job: a trained policy pushes an object with the simulated H1-2, through ROS 2
 # make test   run every test
 # make lint   ruff and mypy
-# make checkpoint   make the shipped policy again: demonstrations, features, training, export (about 90 minutes on 2 idle
+# make checkpoint   make the shipped policy again: demonstrations, features, training, export (20 + 8 + 45 minutes on 2 busy
 #             cores; after an interruption the same call goes on; EPISODES=4 STEPS=20 CHECKPOINT=/tmp/c for a quick look)
 # make bench  the benchmarks, side by side with their peers
 #

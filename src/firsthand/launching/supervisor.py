@@ -106,9 +106,8 @@ class _Supervisor:
         _signal_group(child, signal.SIGKILL)  # whatever it started and left behind
         self._readers[name].join(timeout=self._grace)  # its last lines first
         asked = self._rung >= 0 and -code in (signal.SIGINT, signal.SIGTERM)
-        self._failed |= (
-            code not in (0, -signal.SIGALRM) and not asked
-        )  # SIGALRM: `nodes.process` cut its teardown short
+        well = code in (0, -signal.SIGALRM)  # SIGALRM: `nodes.process` cut a teardown that hung short
+        self._failed |= not well and not asked
         self._say(f"{name} ended {'well' if code == 0 else f'with exit code {code}'}")
         if self._processes[name].ends_all and self._running and self._rung < 0:
             self._climb(f"{name} was the one to wait for")

@@ -54,12 +54,12 @@ def vectors_from_transforms(frame: str, names: Sequence[str], transforms: Array)
     """
     if frame != ROBOT_FRAME:
         raise ShapeError(f"expected hand states in frame {ROBOT_FRAME!r}, got {frame!r}")
-    order = order_of(FRAMES, names)
+    order = slice(None) if tuple(names) == FRAMES else order_of(FRAMES, names)
     if len(transforms) == 0:
         raise ShapeError("expected a trajectory of at least one point, got none")
     if transforms.shape[1:] != (len(names), 7):
         raise ShapeError(f"expected points of {len(names)} transforms as named, got shape {transforms.shape}")
-    transforms = transforms if tuple(names) == FRAMES else transforms[:, order]
+    transforms = transforms[:, order]
     quaternions = transforms[:, :3, 3:]
     if not np.isfinite(transforms).all():
         raise ShapeError("expected finite transforms, got NaN or infinity")

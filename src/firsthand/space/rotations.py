@@ -25,9 +25,7 @@ def _products() -> Array:
         products[i + 1, i + 1, j, j] = products[i + 1, i + 1, k, k] = -1.0
         products[0, i + 1, k, j], products[0, i + 1, j, k] = 1.0, -1.0
         products[i + 1, j + 1, i, j] = products[i + 1, j + 1, j, i] = 1.0
-    upper = np.triu_indices(4, 1)
-    products[upper[::-1]] = products[upper] + products[upper[::-1]]
-    products[upper] = products[upper[::-1]]
+        products[i + 1, 0], products[j + 1, i + 1] = products[0, i + 1], products[i + 1, j + 1]
     return products.reshape(16, 9).T
 
 
