@@ -18,7 +18,8 @@ echo "3/4  film: what the robot saw, with the predicted hand trajectories"
 
 echo "4/4  open loop: what the policy would have said along the recording"
 "$BIN/firsthand-lab" evaluate --recording "$OUTPUT/bag" --policy "$TASK" \
-  --json "$OUTPUT/open_loop.json" --figure "$OUTPUT/open_loop.png" | tee "$OUTPUT/open_loop.txt"
+  --json "$OUTPUT/open_loop.json" --figure "$OUTPUT/open_loop.png" | tee "$OUTPUT/open_loop.txt" ||
+  echo "     open loop failed, see above (a busy computer leaves gaps in a recording); everything else is there"
 
 cat <<END
 
