@@ -62,6 +62,34 @@ def test_index_sets_are_those_of_the_algorithms(T, expected):
     assert index_sets(T) == expected
 
 
+def halvings(index, left, right):
+    """How often [left, right] must be halved until its middle is `index`: the depth of `index` in the tree."""
+    middle = (left + right) // 2
+    if index == middle:
+        return 1
+    return 1 + (halvings(index, left, middle - 1) if index < middle else halvings(index, middle + 1, right))
+
+
+# By bisection, without a tree or a queue: level l has T and every index that l halvings find.
+@pytest.mark.parametrize("T", range(1, 65))
+def test_index_sets_are_those_of_bisection(T):
+    depth = {index: halvings(index, 1, T) for index in range(1, T + 1)}
+    levels = [tuple(x for x in depth if x == T or depth[x] <= level) for level in range(1, max(depth.values()) + 1)]
+    assert index_sets(T) == levels
+
+
+# Frames that the passes generate, and pairs of a generated frame with a frame it attends to.
+@pytest.mark.parametrize(
+    ("T", "frames", "pairs"),
+    [(1, 2, 3), (2, 5, 13), (5, 12, 61), (7, 14, 77), (8, 23, 213), (15, 30, 325), (16, 47, 853)],
+)
+def test_the_memory_holds_every_version_of_every_frame(T, frames, pairs):
+    schedule = passes(T, skip_repeated=False)
+    seen = [1 + sum(map(len, schedule[:number])) for number in range(len(schedule))]
+    assert sum(map(len, schedule)) == frames
+    assert sum(len(level) * memory for level, memory in zip(schedule, seen, strict=True)) == pairs
+
+
 @pytest.mark.parametrize("T", range(1, 65))
 def test_index_sets_grow_to_every_time_step(T):
     sets = index_sets(T)
