@@ -1,7 +1,7 @@
 """body: owns the motors, or what stands in for them, and the last safety gate.
 
 in        joint_command      JointState, what is wanted, at 250 Hz
-          action_chunk, left/color/rect/camera_info
+          action_chunk, right/color/rect/camera_info
                              their stamps only: simulated time waits for a slow policy and a slow camera
 out       joint_states       what was measured
           motor_command      what the motors got: the output of the gate
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 SWITCH_INTERVAL = 0.0005  # [s]; at Python's own 5 ms a busy executor would hold the control thread up for a whole tick
 PATIENCE = 120.0  # [s] of real time, for every node of the graph to be up
-PICTURES = "left/color/rect/camera_info"  # one for each
+PICTURES = "right/color/rect/camera_info"  # the last word on a pair: before it, both pictures have been sent
 REPEAT_PERIOD = 0.05  # [s] of real time
 START_TOLERANCE = 0.05  # [rad]; a robot that engages by itself waits for commands that begin at the measured joints
 LEVELS = {GateState.HOLDING: WARN, GateState.DAMPING: WARN, GateState.STOPPED: ERROR}
