@@ -5,6 +5,7 @@ import pytest
 
 from firsthand.space.hand_state import RIGHT_WRIST_POSITION, ROTATIONS, SIZE
 from firsthand_training.models.world_model import WorldModelSettings
+from firsthand_training.training.methods.world_model import WorldModelMethod
 from firsthand_training.training.windows import TrainingEpisode
 
 ROWS, COLUMNS, CHANNELS = 4, 6, 8
@@ -54,8 +55,13 @@ def see(wrist, target):
 
 
 @pytest.fixture(scope="session")
-def network():
-    return NETWORK
+def method():
+    return WorldModelMethod(NETWORK)
+
+
+@pytest.fixture(scope="session")
+def window(method):
+    return method.window
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import torch
 
 from firsthand.errors import CheckpointError
 from firsthand_training.training.augmentation import AugmentationSettings
+from firsthand_training.training.methods.world_model import WorldModelMethod
 from firsthand_training.training.train import METRICS, STATE, TrainSettings, fit, learning_rate
 from firsthand_training.training.training_state import load_trained_model, read_training_state
 from firsthand_training.training.validation import validate
@@ -13,9 +14,9 @@ from firsthand_training.training.windows import Statistics, Windows, split_episo
 
 
 @pytest.fixture
-def settings(network):
+def settings(method):
     return TrainSettings(
-        network=network,
+        method=method,
         steps=8,
         batch=8,
         micro_batch=4,
@@ -76,8 +77,8 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(episodes, settings, tmp
 
 def test_micro_batches_do_not_change_the_gradient_of_whole_windows(episodes, settings, tmp_path):
     still = AugmentationSettings(feature_noise=0, channel_noise=0, patch_dropout=0, state_noise=0)
-    network = replace(settings.network, state_dropout=0.0)
-    only = replace(settings, steps=1, save_every=1, network=network, augmentation=still, held_out=0.0)
+    method = WorldModelMethod(replace(settings.method.network, state_dropout=0.0))
+    only = replace(settings, steps=1, save_every=1, method=method, augmentation=still, held_out=0.0)
     moments = []
     for size in (4, 8):
         path = fit([each for each in episodes], tmp_path / str(size), replace(only, micro_batch=size), progress=False)
@@ -113,7 +114,7 @@ def test_the_trained_model_is_the_average_that_was_validated(episodes, settings,
     inside, outside = split_episodes(len(episodes), settings.held_out, settings.seed)
     assert trained.description["held_out"] == outside
     statistics = Statistics.fit([episodes[number] for number in inside])
-    windows = Windows([episodes[number] for number in outside], statistics, settings.network)
+    windows = Windows([episodes[number] for number in outside], statistics, settings.method.window)
     quality = validate(trained.model, windows, settings.validation_windows)
     logged = json.loads((tmp_path / METRICS).read_text().splitlines()[-1])
     assert quality["action/wrist_mm"] == pytest.approx(logged["action/wrist_mm"], rel=1e-5)

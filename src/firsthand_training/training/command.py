@@ -15,7 +15,7 @@ FEATURES = "features"
 
 @dataclass(frozen=True)
 class Train:
-    """Train a world model on a dataset: encode its pictures once, then train. The same call goes on after a stop."""
+    """Train a policy on a dataset: encode its pictures once, then train. The same call goes on after a stop."""
 
     episodes: Path
     """Root of a LeRobotDataset v3."""

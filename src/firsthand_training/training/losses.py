@@ -10,6 +10,7 @@ from firsthand.space.hand_state import SIZE, WRIST_POSITIONS, WRIST_ROTATIONS
 from firsthand_training.models.sparse_attention import BlockLayout, Selection
 from firsthand_training.models.temporal_scales import Level
 from firsthand_training.models.world_model import WorldModelOutput
+from firsthand_training.training.methods.interface import Losses
 from firsthand_training.training.regularizers import concentration, focus, overlap, repulsion
 from firsthand_training.training.windows import Batch
 
@@ -34,24 +35,8 @@ class LossSettings:
     """Weight of the wrist poses in the action error against fingertips and head."""
 
 
-@dataclass(frozen=True)
-class Losses:
-    """The terms of eq. (5), unweighted, and their weighted sum."""
-
-    total: Tensor
-    action: Tensor
-    dynamics: Tensor
-    concentration: Tensor
-    overlap: Tensor
-    repulsion: Tensor
-
-    def numbers(self) -> dict[str, float]:
-        """Plain values for logs."""
-        return {name: float(value.detach()) for name, value in vars(self).items()}
-
-
 def world_model_loss(output: WorldModelOutput, batch: Batch, layout: BlockLayout, settings: LossSettings) -> Losses:
-    """L_total, eq. (5), of a training batch."""
+    """L_total, eq. (5), of a training batch, and its terms by the names of `LossSettings`."""
     terms = {
         "action": action_loss(output.actions, batch.actions, batch.action_mask, settings.wrist),
         "dynamics": dynamics_loss(output.levels, batch.future, batch.future_mask),
@@ -59,7 +44,7 @@ def world_model_loss(output: WorldModelOutput, batch: Batch, layout: BlockLayout
     }
     weights = {"action": 1.0, **asdict(settings)}
     total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
-    return Losses(total=total, **terms)
+    return Losses(total, terms)
 
 
 def action_loss(predicted: Tensor, actions: Tensor, mask: Tensor, wrist: float = 1.0) -> Tensor:

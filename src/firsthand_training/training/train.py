@@ -1,4 +1,4 @@
-"""Training the world model from cached features: one loop, the same on a CPU and on a GPU.
+"""Training a network from cached features: one loop, the same on a CPU and on a GPU.
 
 An interrupted run goes on exactly where it was: the data order and every random draw follow from the seed and the step.
 """
@@ -18,10 +18,11 @@ from torch import nn
 from tqdm import tqdm
 
 from firsthand.errors import CheckpointError
-from firsthand_training.models.world_model import WorldModelPolicy, WorldModelSettings
 from firsthand_training.training.augmentation import AugmentationSettings, augment
 from firsthand_training.training.feature_cache import FeatureCache
-from firsthand_training.training.losses import LossSettings, world_model_loss
+from firsthand_training.training.methods.interface import Method
+from firsthand_training.training.methods.registry import AnyMethod, describe_method
+from firsthand_training.training.methods.world_model import WorldModelMethod
 from firsthand_training.training.training_state import (
     TrainingState,
     read_training_state,
@@ -46,8 +47,7 @@ METRICS = "metrics.jsonl"
 class TrainSettings:
     """One training run. The defaults train the shipped policy."""
 
-    network: WorldModelSettings = field(default_factory=WorldModelSettings)
-    losses: LossSettings = field(default_factory=LossSettings)
+    method: AnyMethod = field(default_factory=WorldModelMethod)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     steps: int = 3000
     batch: int = 32
@@ -119,9 +119,10 @@ def fit(
     device = _device(settings.device)
     inside, outside = split_episodes(len(episodes), settings.held_out, settings.seed)
     statistics = Statistics.fit([episodes[number] for number in inside])
-    windows = Windows([episodes[number] for number in inside], statistics, settings.network)
-    held_out = Windows([episodes[number] for number in outside], statistics, settings.network) if outside else None
-    description = {"settings": asdict(settings), "provenance": dict(provenance or {}), "held_out": outside}
+    window = settings.method.window
+    windows = Windows([episodes[number] for number in inside], statistics, window)
+    held_out = Windows([episodes[number] for number in outside], statistics, window) if outside else None
+    description = {"settings": describe_settings(settings), "provenance": dict(provenance or {}), "held_out": outside}
     output.mkdir(parents=True, exist_ok=True)
     state = _start_or_resume(output / STATE, statistics, settings, description, device)
     log = Log(output, settings.tensorboard)
@@ -159,6 +160,11 @@ def train_step(state: TrainingState, windows: Windows, settings: TrainSettings) 
     return losses
 
 
+def describe_settings(settings: TrainSettings) -> dict[str, Any]:
+    """The settings as plain JSON, with the name of the method beside its own."""
+    return {**asdict(settings), "method": describe_method(settings.method)}
+
+
 def learning_rate(step: int, settings: TrainSettings) -> float:
     """Linear warm-up, then a cosine down to a hundredth."""
     if step < settings.warm_up:
@@ -168,7 +174,7 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
 
 
 def _backward(
-    model: WorldModelPolicy,
+    model: nn.Module,
     windows: Windows,
     numbers: Sequence[int],
     settings: TrainSettings,
@@ -178,10 +184,9 @@ def _backward(
     """Gradients of some windows of a step, added to those that are there."""
     batch = augment(windows.batch(numbers).to(device), settings.augmentation)
     with _precision(settings.precision, device):
-        output = model(batch.features, batch.state)
-        losses = world_model_loss(output, batch, model.layout, settings.losses)
+        losses = settings.method.loss(model, batch)
     torch.autograd.backward(share * losses.total)
-    return losses.numbers()
+    return {name: float(value.detach()) for name, value in {"total": losses.total, **losses.terms}.items()}
 
 
 @torch.no_grad()
@@ -196,9 +201,8 @@ def _start_or_resume(
     path: Path, statistics: Statistics, settings: TrainSettings, description: dict[str, Any], device: torch.device
 ) -> TrainingState:
     torch.manual_seed(settings.seed)
-    model = WorldModelPolicy(settings.network)
-    model.set_residual(*statistics.residual())
-    model = model.to(device)
+    method: Method = settings.method
+    model = method.build().to(device)
     state = TrainingState(model, deepcopy(model).requires_grad_(False), _optimizer(model, settings), statistics)
     if path.is_file():
         _check_same_run(path, description)
@@ -242,7 +246,7 @@ def _show(bar: "tqdm[Any]", losses: Mapping[str, float], batch: int) -> None:
     bar.update()
     rate = bar.format_dict.get("rate")
     speed = f"{rate * batch:.0f}/s" if rate else "?"
-    bar.set_postfix_str(f"windows {speed} action {losses['action']:.3f} dynamics {losses['dynamics']:.3f}")
+    bar.set_postfix_str(f"windows {speed} loss {losses['total']:.3f} action {losses['action']:.3f}")
 
 
 class Log:

@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from firsthand.errors import CheckpointError
 from firsthand.space.normalization import Normalization
-from firsthand_training.models.world_model import WorldModelPolicy, WorldModelSettings
+from firsthand_training.training.methods.interface import Method
+from firsthand_training.training.methods.registry import rebuild_method
 from firsthand_training.training.windows import Statistics
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -29,8 +30,8 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 class TrainingState:
     """A network in training."""
 
-    model: WorldModelPolicy
-    average: WorldModelPolicy
+    model: nn.Module
+    average: nn.Module
     optimizer: torch.optim.Optimizer
     statistics: Statistics
     step: int = 0
@@ -89,7 +90,8 @@ def read_training_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 class TrainedModel:
     """What training leaves to export: the averaged network and what its numbers mean."""
 
-    model: WorldModelPolicy
+    method: Method
+    model: nn.Module
     statistics: Statistics
     step: int
     description: dict[str, Any]
@@ -104,11 +106,13 @@ def load_trained_model(path: Path) -> TrainedModel:
     tensors, header = read_training_state(path)
     description = json.loads(header["description"])
     try:
-        model = WorldModelPolicy(WorldModelSettings(**description["settings"]["network"]))
+        method = rebuild_method(description["settings"]["method"])
+        model = method.build()
         model.load_state_dict(_under("average/", tensors))
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, RuntimeError) as error:
         raise CheckpointError(f"{path} does not fit this version of the network: {error}") from error
-    return TrainedModel(model.eval(), _statistics(_under("statistics/", tensors)), int(header["step"]), description)
+    statistics = _statistics(_under("statistics/", tensors))
+    return TrainedModel(method, model.eval(), statistics, int(header["step"]), description)
 
 
 def _moments(state: TrainingState) -> dict[str, Tensor]:
@@ -123,10 +127,8 @@ def _moments(state: TrainingState) -> dict[str, Tensor]:
 
 def _statistics_tensors(statistics: Statistics) -> dict[str, Tensor]:
     arrays = {
-        "state/mean": statistics.state.mean,
-        "state/std": statistics.state.std,
-        "action/mean": statistics.action.mean,
-        "action/std": statistics.action.std,
+        "numbers/mean": statistics.numbers.mean,
+        "numbers/std": statistics.numbers.std,
         "feature/mean": statistics.feature_mean,
         "feature/std": statistics.feature_std,
     }
@@ -136,8 +138,7 @@ def _statistics_tensors(statistics: Statistics) -> dict[str, Tensor]:
 def _statistics(tensors: Mapping[str, Tensor]) -> Statistics:
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     return Statistics(
-        state=Normalization(arrays["state/mean"], arrays["state/std"]),
-        action=Normalization(arrays["action/mean"], arrays["action/std"]),
+        numbers=Normalization(arrays["numbers/mean"], arrays["numbers/std"]),
         feature_mean=arrays["feature/mean"],
         feature_std=arrays["feature/std"],
     )

@@ -22,7 +22,6 @@ from firsthand.space.hand_state import SIZE
 from firsthand.space.normalization import Normalization
 from firsthand_training.episodes.read import Episodes
 from firsthand_training.models.layers import pool_grid
-from firsthand_training.models.world_model import WorldModelSettings
 from firsthand_training.training.feature_cache import FeatureCache
 
 Array = NDArray[np.floating]
@@ -50,11 +49,32 @@ class TrainingEpisode:
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """Means and spreads of the training data."""
+class WindowSettings:
+    """What a network wants to see of an episode."""
 
-    state: Normalization
-    action: Normalization
+    horizon: int  # H, actions
+    views: int
+    rows: int  # patches of one view from top to bottom
+    columns: int
+    channels: int
+    stride: int = 1  # r, steps from one future frame to the next
+    frames: int = 0  # T, future frames; 0 for a network that predicts none
+    pool: int = 1  # future frames have one patch for `pool` x `pool` of the current one
+
+    @property
+    def features(self) -> tuple[int, int, int, int]:
+        """Shape of the features of one frame, (V, gh, gw, C)."""
+        return self.views, self.rows, self.columns, self.channels
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Means and spreads of the training data.
+
+    State and action are the same physical quantity and share one normalisation, so that a change of zero is "stay".
+    """
+
+    numbers: Normalization
     feature_mean: NDArray[np.float32]  # (C,)
     feature_std: NDArray[np.float32]  # (C,)
 
@@ -64,18 +84,12 @@ class Statistics:
         share = max(1, sum(len(episode.features) for episode in episodes) // frames)
         sample = np.concatenate([episode.features[::share].astype(np.float32) for episode in episodes])
         channels = sample.reshape(-1, sample.shape[-1])
+        numbers = np.concatenate([part for episode in episodes for part in (episode.state, episode.action)])
         return cls(
-            state=Normalization.fit(np.concatenate([episode.state for episode in episodes])),
-            action=Normalization.fit(np.concatenate([episode.action for episode in episodes])),
+            numbers=Normalization.fit(numbers),
             feature_mean=channels.mean(axis=0),
             feature_std=np.maximum(channels.std(axis=0), 1e-3),
         )
-
-    def residual(self) -> tuple[Tensor, Tensor]:
-        """Scale and offset, each (54,), that read a normalised state as a normalised action."""
-        scale = self.state.std / self.action.std
-        offset = (self.state.mean - self.action.mean) / self.action.std
-        return torch.tensor(scale, dtype=torch.float32), torch.tensor(offset, dtype=torch.float32)
 
 
 @dataclass(frozen=True)
@@ -100,9 +114,7 @@ class Batch:
 class Windows:
     """Every window of a list of episodes, by number."""
 
-    def __init__(
-        self, episodes: Sequence[TrainingEpisode], statistics: Statistics, settings: WorldModelSettings
-    ) -> None:
+    def __init__(self, episodes: Sequence[TrainingEpisode], statistics: Statistics, settings: WindowSettings) -> None:
         """Check that the episodes fit the network.
 
         Raises:
@@ -110,11 +122,10 @@ class Windows:
         """
         if not episodes:
             raise EpisodeError("expected at least one episode to take windows from, got none")
-        expected = (settings.views, settings.rows, settings.columns, settings.channels)
         for episode in episodes:
-            if episode.features.shape[1:] != expected:
-                raise EpisodeError(f"expected features of shape (N, {expected}), got {episode.features.shape}")
-            if settings.stride % episode.every:
+            if episode.features.shape[1:] != settings.features:
+                raise EpisodeError(f"expected features of shape (N, {settings.features}), got {episode.features.shape}")
+            if settings.frames and settings.stride % episode.every:
                 raise EpisodeError(
                     f"features of every {episode.every} frames cannot show the future every {settings.stride} frames; "
                     f"cache them with a stride that divides {settings.stride}"
@@ -142,15 +153,15 @@ class Windows:
         actions = episode.action[np.minimum(times, len(episode.action) - 1)]
         return (
             self._features(episode, np.array([row]))[0],
-            _tensor(self.statistics.state.normalize(episode.state[time])),
+            _tensor(self.statistics.numbers.normalize(episode.state[time])),
             future.flatten(2, 3).transpose(0, 1),
             torch.from_numpy(rows <= last),
-            _tensor(self.statistics.action.normalize(actions)),
+            _tensor(self.statistics.numbers.normalize(actions)),
             torch.from_numpy(times < len(episode.action)),
         )
 
     def _features(self, episode: TrainingEpisode, rows: NDArray[np.integer]) -> Tensor:
-        raw = torch.from_numpy(np.stack([episode.features[row] for row in rows]))
+        raw = torch.from_numpy(np.asarray(episode.features[rows]))
         return (raw.float() - self._feature_mean) * self._feature_scale
 
 
