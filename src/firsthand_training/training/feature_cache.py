@@ -1,21 +1,22 @@
 """Features of every episode, computed once by the very encoder that runs on the robot.
 
 The cache is a folder: `cache.json` says what it was made from, `episode_000000.npy` and on hold (frames, V, gh, gw, C)
-float16, memory-mapped when read. A file that exists is whole, so an interrupted run goes on where it stopped.
+as float16, pictures as uint8, memory-mapped when read. A file that exists is whole, so an interrupted run goes on where
+it stopped.
 """
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from firsthand.errors import EpisodeError
-from firsthand.vision.dinov2_graph import SOURCE_SHA256
-from firsthand.vision.encoder import IMAGE_SIZE, NAME, Encoder
+from firsthand.vision.encoder import IMAGE_SIZE
+from firsthand.vision.encoders import SOURCES, StereoEncoder, open_encoder
 from firsthand_training.episodes.read import Episodes
 
 DESCRIPTION = "cache.json"
@@ -25,10 +26,12 @@ DESCRIPTION = "cache.json"
 class CacheSettings:
     """What is encoded, and how."""
 
+    encoder: Literal["dinov2_vits14", "pixels"] = "dinov2_vits14"
+    """`pixels` keeps the resized pictures, for a network that trains its own image backbone."""
     every: int = 2
     """Encode every n-th frame; must divide the stride r of the world model."""
     height: int = IMAGE_SIZE[0]
-    """Height that images are resized to, [px], a multiple of 14."""
+    """Height that images are resized to, [px], for DINOv2 a multiple of 14."""
     width: int = IMAGE_SIZE[1]
     threads: int = 1
     """CPU threads of the encoder."""
@@ -48,14 +51,6 @@ class Description:
     image_size: tuple[int, int]  # height, width [px]
     every: int
     fps: int
-
-
-class StereoEncoder(Protocol):
-    """What the cache needs of `firsthand.vision.encoder.Encoder`."""
-
-    def encode(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(V, H, W, 3) RGB to (V, gh, gw, C)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,7 @@ class FeatureCache:
         """Frames from one cached frame to the next."""
         return self.description.every
 
-    def features(self, episode: int) -> NDArray[np.float16]:
+    def features(self, episode: int) -> NDArray[np.float16 | np.uint8]:
         """Memory-mapped features of one episode, (frames, V, gh, gw, C)."""
         path = self.path(episode)
         if not path.is_file():
@@ -121,7 +116,7 @@ def cache_features(
     missing = [number for number in range(len(dataset)) if not cache.path(number).is_file()]
     if not missing:
         return output
-    encoder = Encoder.load((settings.height, settings.width), threads=settings.threads)
+    encoder = open_encoder(settings.encoder, (settings.height, settings.width), threads=settings.threads)
     frames = sum(_count(dataset.records[number].length, settings.every) for number in missing)
     with tqdm(total=frames, unit="frame", desc="encoding", disable=not progress) as bar:
         for number in missing:
@@ -131,7 +126,8 @@ def cache_features(
 
 def _prepare(output: Path, settings: CacheSettings, fps: int) -> FeatureCache:
     """Make the folder, or check that the one there was made the same way."""
-    wanted = Description(NAME, SOURCE_SHA256, (settings.height, settings.width), settings.every, fps)
+    size = (settings.height, settings.width)
+    wanted = Description(settings.encoder, SOURCES[settings.encoder], size, settings.every, fps)
     if not (output / DESCRIPTION).is_file():
         output.mkdir(parents=True, exist_ok=True)
         temporary = output / f"{DESCRIPTION}.tmp"
@@ -149,7 +145,7 @@ def _encode_episode(
     features = []
     for index, pair in enumerate(dataset.stereo_frames(number)):
         if index % cache.every == 0:
-            features.append(encoder.encode(pair).astype(np.float16))
+            features.append(encoder.encode(pair).astype(encoder.storage))
             bar.update()
     temporary = cache.path(number).with_suffix(".tmp")
     with temporary.open("wb") as file:
