@@ -83,7 +83,7 @@ class PolicyNode(RunnableNode):
             return
         with self._features.reading():
             check_age("features", stamp_ns, self._now_ns(), self._settings.max_features_age)
-            features = read_features(message, views=self._policy.feature_shape[0])
+            features = read_features(message)
             state = self._state_at(stamp_ns)
             started = time.perf_counter()
             prediction = self._policy.act(features, state.vector)

@@ -60,7 +60,8 @@ class Policy:
         """Predict the next H targets.
 
         Args:
-            features: (views, rows, columns, channels) from the checkpoint's encoder, at time t.
+            features: (views, rows, columns, channels) from the checkpoint's encoder, at time t. A checkpoint of one
+                view takes the first, the left one.
             hand_state: (54,) measured at time t.
 
         Raises:
@@ -85,12 +86,12 @@ class Policy:
 
     def _inputs(self, features: NDArray[np.float32], hand_state: Array) -> dict[str, NDArray[np.float32]]:
         expected = self.feature_shape
-        if features.shape != expected:
+        if features.shape[1:] != expected[1:] or len(features) < expected[0]:
             raise ShapeError(f"expected features of shape {expected}, got {features.shape}")
         state = check_vector(hand_state)
         if state.shape != (SIZE,) or not np.isfinite(state).all():
             raise ShapeError(f"expected one finite hand state of {SIZE} numbers, got shape {state.shape}")
-        return {"features": features[None].astype(np.float32), "state": state[None].astype(np.float32)}
+        return {"features": features[None, : expected[0]].astype(np.float32), "state": state[None].astype(np.float32)}
 
     @property
     def feature_shape(self) -> tuple[int, int, int, int]:

@@ -158,10 +158,10 @@ def _indexed(images: Iterable[NDArray[np.uint8]], needed: set[int]) -> Iterator[
 
 
 def _future_errors(policy: Policy, features: dict[int, Array], start: int, future: Array) -> _FutureErrors:
-    frames, _, rows, columns, _ = future.shape
+    frames, views, rows, columns, _ = future.shape
     steps = [start + (k + 1) * policy.manifest.stride for k in range(frames)]
-    now = pool_features(features[start], rows, columns)
-    truth = np.stack([pool_features(features[step], rows, columns) for step in steps])
+    now, *later = (pool_features(features[step][:views], rows, columns) for step in (start, *steps))
+    truth = np.stack(later)
     predicted = feature_errors(future, truth).reshape(frames, -1)
     copied = feature_errors(np.broadcast_to(now, truth.shape), truth).reshape(frames, -1)
     moving = copied >= np.quantile(copied, 0.9, axis=1, keepdims=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
-from math import cos, pi
+from math import cos, inf, pi
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,11 +54,17 @@ class TrainSettings:
     micro_batch: int = 16
     """Windows that go through the network at once; on a CPU a small one stays in the cache and is fastest."""
     learning_rate: float = 1e-3
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """After the warm-up the learning rate falls as a cosine to a hundredth, or stays."""
     weight_decay: float = 1e-2
+    decay_all: bool = False
+    """Decay biases and norms as well, as plain AdamW does, not matrices only."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """Of AdamW's two moving averages."""
     warm_up: int = 200
-    """Steps until the full learning rate; from there it falls as a cosine to a hundredth."""
+    """Steps until the full learning rate."""
     clip: float = 1.0
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient; 0 leaves it as it is."""
     average: float = 0.998
     """Decay of the moving average of the weights, which is what is validated and exported."""
     held_out: float = 0.1
@@ -151,9 +157,9 @@ def train_step(state: TrainingState, windows: Windows, settings: TrainSettings) 
         share = len(micro) / len(numbers)
         for name, value in _backward(state.model, windows, micro, settings, device, share).items():
             losses[name] = losses.get(name, 0.0) + share * value
-    nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip, error_if_nonfinite=True)
+    nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip or inf, error_if_nonfinite=True)
     for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate(state.step, settings)
+        group["lr"] = group["multiple"] * learning_rate(state.step, settings)
     state.optimizer.step()
     state.step += 1
     _update_average(state, settings.average)
@@ -166,9 +172,11 @@ def describe_settings(settings: TrainSettings) -> dict[str, Any]:
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
-    """Linear warm-up, then a cosine down to a hundredth."""
+    """Linear warm-up, then a cosine down to a hundredth or nothing more."""
     if step < settings.warm_up:
         return settings.learning_rate * (step + 1) / settings.warm_up
+    if settings.schedule == "constant":
+        return settings.learning_rate
     done = (step - settings.warm_up) / max(1, settings.steps - settings.warm_up)
     return settings.learning_rate * (0.01 + 0.99 * (1 + cos(pi * done)) / 2)
 
@@ -202,7 +210,10 @@ def _start_or_resume(
 ) -> TrainingState:
     torch.manual_seed(settings.seed)
     method: Method = settings.method
-    model = method.build().to(device)
+    model = method.build()
+    if not path.is_file():
+        method.begin(model)
+    model = model.to(device)
     state = TrainingState(model, deepcopy(model).requires_grad_(False), _optimizer(model, settings), statistics)
     if path.is_file():
         _check_same_run(path, description)
@@ -224,11 +235,17 @@ def _check_same_run(path: Path, description: dict[str, Any]) -> None:
 
 
 def _optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """AdamW that decays matrices only."""
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    others = [parameter for parameter in model.parameters() if parameter.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
+    """AdamW with a group for each learning rate and weight decay that there are; a group's `multiple` stays."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        multiple = next((rate for part, rate in settings.method.learning_rates.items() if name.startswith(part)), 1.0)
+        decay = settings.weight_decay if parameter.ndim >= 2 or settings.decay_all else 0.0
+        groups.setdefault((multiple, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": each, "multiple": multiple, "weight_decay": decay} for (multiple, decay), each in groups.items()],
+        lr=settings.learning_rate,
+        betas=settings.betas,
+    )
 
 
 def _device(name: str) -> torch.device:

@@ -20,6 +20,7 @@ from torch import Tensor
 from firsthand.errors import EpisodeError
 from firsthand.space.hand_state import SIZE
 from firsthand.space.normalization import Normalization
+from firsthand.vision.dinov2_graph import IMAGENET_MEAN, IMAGENET_STD
 from firsthand_training.episodes.read import Episodes
 from firsthand_training.models.layers import pool_grid
 from firsthand_training.training.feature_cache import FeatureCache
@@ -31,7 +32,7 @@ Array = NDArray[np.floating]
 class TrainingEpisode:
     """One demonstration as the network sees it. Only every `every`-th frame has features."""
 
-    features: NDArray[np.float16]  # (ceil(N / every), V, gh, gw, C), usually memory-mapped
+    features: NDArray[np.float16 | np.uint8]  # (ceil(N / every), V, gh, gw, C), usually memory-mapped
     state: Array  # (N, 54)
     action: Array  # (N, 54), commanded for the next frame
     every: int = 1
@@ -53,7 +54,7 @@ class WindowSettings:
     """What a network wants to see of an episode."""
 
     horizon: int  # H, actions
-    views: int
+    views: int  # the first of those that there are: with 1, the left eye only
     rows: int  # patches of one view from top to bottom
     columns: int
     channels: int
@@ -80,16 +81,23 @@ class Statistics:
 
     @classmethod
     def fit(cls, episodes: Sequence[TrainingEpisode], frames: int = 2000) -> "Statistics":
-        """Statistics of all numbers and of the features of about `frames` frames spread over the episodes."""
-        share = max(1, sum(len(episode.features) for episode in episodes) // frames)
-        sample = np.concatenate([episode.features[::share].astype(np.float32) for episode in episodes])
-        channels = sample.reshape(-1, sample.shape[-1])
+        """Statistics of all numbers and of the features of about `frames` frames spread over the episodes.
+
+        Pictures (uint8) get the scale that networks trained on ImageNet expect.
+        """
+        mean, std = _feature_scale(episodes, frames)
         numbers = np.concatenate([part for episode in episodes for part in (episode.state, episode.action)])
-        return cls(
-            numbers=Normalization.fit(numbers),
-            feature_mean=channels.mean(axis=0),
-            feature_std=np.maximum(channels.std(axis=0), 1e-3),
-        )
+        return cls(numbers=Normalization.fit(numbers), feature_mean=mean, feature_std=std)
+
+
+def _feature_scale(episodes: Sequence[TrainingEpisode], frames: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and spread of each feature channel (C,)."""
+    if all(episode.features.dtype == np.uint8 for episode in episodes):
+        return 255 * np.array(IMAGENET_MEAN, np.float32), 255 * np.array(IMAGENET_STD, np.float32)
+    share = max(1, sum(len(episode.features) for episode in episodes) // frames)
+    sample = np.concatenate([episode.features[::share].astype(np.float32) for episode in episodes])
+    channels = sample.reshape(-1, sample.shape[-1])
+    return channels.mean(axis=0), np.maximum(channels.std(axis=0), 1e-3)
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,8 @@ class Windows:
         if not episodes:
             raise EpisodeError("expected at least one episode to take windows from, got none")
         for episode in episodes:
-            if episode.features.shape[1:] != settings.features:
+            _, views, *shape = episode.features.shape
+            if views < settings.views or tuple(shape) != settings.features[1:]:
                 raise EpisodeError(f"expected features of shape (N, {settings.features}), got {episode.features.shape}")
             if settings.frames and settings.stride % episode.every:
                 raise EpisodeError(
@@ -161,7 +170,7 @@ class Windows:
         )
 
     def _features(self, episode: TrainingEpisode, rows: NDArray[np.integer]) -> Tensor:
-        raw = torch.from_numpy(np.asarray(episode.features[rows]))
+        raw = torch.from_numpy(np.asarray(episode.features[rows, : self.settings.views]))
         return (raw.float() - self._feature_mean) * self._feature_scale
 
 

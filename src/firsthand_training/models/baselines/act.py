@@ -76,6 +76,8 @@ class ActPolicy(nn.Module):
 
     def _see(self, pictures: Tensor) -> Tensor:
         """Image tokens (B, M, D), the views side by side, row by row."""
-        cells = self.embed(self.backbone(pictures.flatten(0, 1).permute(0, 3, 1, 2)))
+        # contiguous: on a permuted view, convolutions of few channels of torch 2.13's CPU build write out of bounds
+        images = pictures.flatten(0, 1).permute(0, 3, 1, 2).contiguous()
+        cells = self.embed(self.backbone(images))
         cells = cells.unflatten(0, pictures.shape[:2])  # (B, V, D, rows, columns)
         return cells.permute(0, 3, 1, 4, 2).flatten(1, 3)

@@ -47,6 +47,7 @@ class ChunkingOutput:
 
     actions: Tensor  # (B, H, 54)
     style: Gaussian | None  # what was read from the true actions, in training
+    future_features: None = None  # none are predicted
 
 
 class ChunkingTransformer(nn.Module):

@@ -4,6 +4,7 @@ So a file of ImageNet weights made by torchvision loads as it is. With such weig
 in DETR and ACT. Without them frozen statistics would normalise nothing: a network from scratch has group normalisation.
 """
 
+from math import gcd
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ Norm = Literal["frozen_batch", "group"]
 
 STRIDE = 32  # pixels per cell of the output, along each side
 STAGES = 4  # two blocks each; every stage after the first halves the image and doubles the channels
-GROUPS = 16  # of group normalisation
+GROUPS = 16  # of group normalisation, at most
 
 
 class FrozenBatchNorm(nn.Module):
@@ -112,4 +113,4 @@ def output_grid(height: int, width: int) -> tuple[int, int]:
 
 
 def _norm(norm: Norm, channels: int) -> nn.Module:
-    return FrozenBatchNorm(channels) if norm == "frozen_batch" else nn.GroupNorm(min(GROUPS, channels), channels)
+    return FrozenBatchNorm(channels) if norm == "frozen_batch" else nn.GroupNorm(gcd(GROUPS, channels), channels)
