@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from firsthand.errors import CheckpointError
 from firsthand.policy.session import Policy
@@ -155,9 +156,9 @@ def test_a_cut_run_goes_on_as_if_uncut(method, episodes, tmp_path, monkeypatch):
 def test_the_backbone_learns_at_its_own_rate_and_begins_with_the_given_weights(episodes, tmp_path):
     torch.manual_seed(5)
     pretrained = ResNet18(4)
-    torch.save(pretrained.state_dict(), tmp_path / "resnet18.pth")
+    save_file(pretrained.state_dict(), tmp_path / "resnet18.safetensors")
     network = replace(ACT.network, backbone_norm="frozen_batch")
-    method = ActMethod(network, backbone_weights=str(tmp_path / "resnet18.pth"), backbone_rate=0.0)
+    method = ActMethod(network, backbone_weights=str(tmp_path / "resnet18.safetensors"), backbone_rate=0.0)
     settings = replace(PLAIN, method=method, steps=2, batch=2, save_every=2)
     state = fit(data_for(ACT, episodes[:2]), tmp_path / "run", settings, progress=False)
     learned = load_trained_model(state).model.backbone.state_dict()
@@ -173,6 +174,11 @@ def test_frozen_statistics_of_nothing_are_refused(episodes, tmp_path):
 def test_methods_survive_their_description():
     for method in (HAT, ACT):
         assert rebuild_method(json.loads(json.dumps(describe_method(method)))) == method
+
+
+def test_imagenet_weights_without_their_normalisation_are_refused():
+    with pytest.raises(ValueError, match="come with frozen batch normalisation, got backbone_norm group"):
+        replace(ACT, backbone_weights="resnet18.safetensors")
 
 
 def test_fewer_dimensions_than_numbers_are_refused():

@@ -30,10 +30,8 @@ def test_weights_of_torchvision_load_and_the_classifier_is_left_out(tmp_path):
     assert {"conv1.weight", "layer1.0.bn2.running_var", "layer4.0.downsample.1.weight"} < names.keys()
     extra = {"fc.weight": torch.zeros(1000, 512), "bn1.num_batches_tracked": torch.tensor(1)}
     save_file({name: value.contiguous() for name, value in {**names, **extra}.items()}, tmp_path / "r.safetensors")
-    torch.save({**names, **extra}, tmp_path / "r.pth")
-    for name in ("r.safetensors", "r.pth"):
-        load_imagenet_weights(network, tmp_path / name)
-        torch.testing.assert_close(network.state_dict(), source.state_dict())
+    load_imagenet_weights(network, tmp_path / "r.safetensors")
+    torch.testing.assert_close(network.state_dict(), source.state_dict())
 
 
 def test_other_weights_are_refused(tmp_path):
@@ -41,4 +39,7 @@ def test_other_weights_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"other.safetensors does not hold the weights of a ResNet-18.*bn1"):
         load_imagenet_weights(ResNet18(), tmp_path / "other.safetensors")
     with pytest.raises(CheckpointError, match="does not hold"):
-        load_imagenet_weights(ResNet18(), tmp_path / "missing.pth")
+        load_imagenet_weights(ResNet18(), tmp_path / "missing.safetensors")
+    (tmp_path / "pickled.pth").write_bytes(b"PK\x03\x04 a zip of pickles")
+    with pytest.raises(CheckpointError, match="does not hold"):
+        load_imagenet_weights(ResNet18(), tmp_path / "pickled.pth")

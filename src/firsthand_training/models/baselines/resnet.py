@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -92,16 +93,15 @@ def load_imagenet_weights(network: ResNet18, path: Path) -> None:
 
     Args:
         network: Of width 64.
-        path: A .safetensors file, or the .pth that torchvision downloads; the classifier in it is left out.
+        path: A .safetensors file with torchvision's names; the classifier in it is left out.
 
     Raises:
         CheckpointError: It cannot be read, or holds other weights.
     """
     try:
-        stored = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
-        wanted = network.state_dict()
-        network.load_state_dict({name: stored[name] for name in wanted})
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        stored = load_file(path)
+        network.load_state_dict({name: stored[name] for name in network.state_dict()})
+    except (OSError, KeyError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(
             f"{path} does not hold the weights of a ResNet-18 as torchvision names them: {error}"
         ) from error

@@ -23,9 +23,18 @@ class ActMethod:
     network: ActSettings = field(default_factory=ActSettings)
     losses: ChunkingLossSettings = field(default_factory=ChunkingLossSettings)
     backbone_weights: str = ""
-    """File of torchvision's ImageNet weights of ResNet-18 (.pth or .safetensors) to begin with; empty: from scratch."""
+    """File of torchvision's ImageNet weights of ResNet-18 (.safetensors) to begin with; empty: from scratch."""
     backbone_rate: float = 0.1
     """Learning rate of the backbone over that of the rest; 1 from scratch."""
+
+    def __post_init__(self) -> None:
+        """Refuse weights that the network has no place for."""
+        if self.backbone_weights and self.network.backbone_norm != "frozen_batch":
+            raise ValueError(
+                f"ImageNet weights come with frozen batch normalisation, got backbone_norm {self.network.backbone_norm}"
+            )
+        if self.backbone_rate < 0:
+            raise ValueError(f"expected a backbone_rate of at least 0, got {self.backbone_rate}")
 
     @property
     def window(self) -> WindowSettings:
