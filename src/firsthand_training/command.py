@@ -136,9 +136,9 @@ def _commands() -> dict[str, Any]:
     """The commands that the installed extras allow: without torch, training is left out."""
     commands: dict[str, Any] = {"demos": Demos, "evaluate": Evaluate, "compare": Compare, "film": Film}
     if importlib.util.find_spec("torch") is not None:
-        from firsthand_training.training.command import Export, Train
+        from firsthand_training.training.command import Cotrain, Export, Finetune, Pretrain, Train
 
-        commands |= {"train": Train, "export": Export}
+        commands |= {"train": Train, "pretrain": Pretrain, "finetune": Finetune, "cotrain": Cotrain, "export": Export}
     return commands
 
 
