@@ -31,7 +31,8 @@ OFFLINE = {
     "models": set(),
     "training": {"episodes", "models"},
     "evaluation": {"episodes", "demonstrations"},
-    "command": {"episodes", "labels", "demonstrations", "models", "training", "evaluation"},
+    "experiments": {"models", "training", "evaluation"},
+    "command": {"episodes", "labels", "demonstrations", "models", "training", "evaluation", "experiments"},
 }
 """Each offline room and the offline rooms it may import; all of them may import the runtime."""
 

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,15 @@ def test_the_shipped_policy_says_where_the_hands_go_next(policy):
     prediction = policy.act(np.zeros(policy.feature_shape, np.float32), state)
     assert prediction.actions.shape == (policy.manifest.horizon, 54)
     assert len(prediction.future_features) == policy.manifest.predicted_frames
+
+
+def test_a_policy_of_one_view_looks_with_the_left_eye(policy):
+    encoder = policy.manifest.encoder
+    mono = Policy(
+        replace(policy.manifest, encoder=replace(encoder, feature_shape=(1, *encoder.feature_shape[1:]))), None, None
+    )
+    features = np.random.default_rng(0).normal(size=(2, 8, 14, 384)).astype(np.float32)
+    np.testing.assert_array_equal(mono._inputs(features, np.zeros(54))["features"], features[None, :1])
 
 
 def test_what_is_no_observation_is_refused(policy):

@@ -11,6 +11,7 @@ import numpy as np
 from firsthand.space.hand_state import RIGHT_WRIST_POSITION, ROTATIONS, SIZE
 from firsthand_training.models.world_model import WorldModelSettings
 from firsthand_training.training.methods.world_model import WorldModelMethod
+from firsthand_training.training.processes import joined_processes
 from firsthand_training.training.sources import Source
 from firsthand_training.training.train import TrainSettings, fit_sources
 from firsthand_training.training.windows import TrainingEpisode
@@ -59,7 +60,9 @@ def walk(seed, pace=1.0):
 
 
 def run(output):
-    return fit_sources(sources(), output, SETTINGS, progress=False)
+    with joined_processes() as processes:  # as the command does, which encodes pictures before it trains
+        processes.wait()
+        return fit_sources(sources(), output, SETTINGS, progress=False)
 
 
 if __name__ == "__main__":

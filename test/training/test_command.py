@@ -16,46 +16,16 @@ from firsthand_training.episodes.write import EpisodeWriter, Frame
 from firsthand_training.training.feature_cache import Description
 from firsthand_training.training.training_state import load_trained_model
 
-SMALL = [
-    "--steps",
-    "2",
-    "--batch",
-    "4",
-    "--micro-batch",
-    "4",
-    "--held-out",
-    "0.4",
-    "--device",
-    "cpu",
-    "--threads",
-    "1",
-    "--cache.every",
-    "1",
-    "--cache.height",
-    "56",
-    "--cache.width",
-    "84",
-    "--method.network.horizon",
-    "6",
-    "--method.network.stride",
-    "2",
-    "--method.network.rows",
-    "4",
-    "--method.network.columns",
-    "6",
-    "--method.network.channels",
-    "8",
-    "--method.network.latent-width",
-    "8",
-    "--method.network.width",
-    "8",
-    "--method.network.dynamics-width",
-    "8",
-    "--method.network.heads",
-    "2",
-    "--method.network.selected",
-    "2",
-]
+RUN = {"steps": 2, "batch": 4, "micro-batch": 4, "held-out": 0.4, "device": "cpu", "threads": 1}
+CACHE = {"every": 1, "height": 56, "width": 84}
+NETWORK = {
+    "horizon": 6, "stride": 2, "rows": 4, "columns": 6, "channels": 8, "latent-width": 8, "width": 8,
+    "dynamics-width": 8, "heads": 2, "selected": 2,
+}  # fmt: skip
+
+
+def words(prefix, settings):
+    return [word for name, value in settings.items() for word in (f"--{prefix}{name}", str(value))]
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +54,16 @@ def call(data, capsys):
 
     def run(stage, datasets, output, *more):
         paths = [str(data / name) for name in datasets]
-        common = ["--output", str(output), "--features", str(data / "features"), *SMALL, *map(str, more)]
-        code = main([stage, "--episodes", *paths, *common])
+        common = [
+            "--output",
+            str(output),
+            "--features",
+            str(data / "features"),
+            *words("", RUN),
+            *words("cache.", CACHE),
+        ]
+        network = ["method:world-model", *words("method.network.", NETWORK)]
+        code = main([stage, "--episodes", *paths, *common, *map(str, more), *network])
         return code, capsys.readouterr()
 
     yield run
@@ -103,7 +81,7 @@ def test_from_video_to_a_robot_that_also_learned_from_a_person(call, tmp_path):
     )
     assert code == 0, said.err
     assert "human: 2 episodes" in said.out + said.err
-    assert "50% of each batch, 0.50 of its frames a step" in said.out + said.err
+    assert "50% of each batch, slowed down 2.00 times (wrists" in said.out + said.err
     trained = load_trained_model(tmp_path / "co" / "training_state.safetensors")
     assert set(trained.statistics) == {"video", "robot", "human"}
     last = json.loads((tmp_path / "co" / "metrics.jsonl").read_text().splitlines()[-1])

@@ -46,6 +46,14 @@ def test_the_cache_holds_what_the_robot_would_see(dataset, cache):
     np.testing.assert_allclose(features[1], Encoder.load().encode(pair), atol=2e-2, rtol=2e-3)
 
 
+def test_pictures_are_cached_as_they_are(dataset, tmp_path):
+    settings = CacheSettings(encoder="pixels", every=2, height=112, width=196)
+    cache = FeatureCache.open(cache_features(dataset, tmp_path, settings, progress=False))
+    assert (cache.description.encoder, cache.description.source_sha256) == ("pixels", "")
+    assert cache.features(1).dtype == np.uint8
+    np.testing.assert_array_equal(cache.features(1)[1], list(Episodes.open(dataset).stereo_frames(1))[2])
+
+
 def test_episodes_come_with_their_features(dataset, cache):
     episodes = load_episodes(dataset, FeatureCache.open(cache))
     assert [each.every for each in episodes] == [2, 2]

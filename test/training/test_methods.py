@@ -55,8 +55,15 @@ class MeanPatchMethod:
     def window(self):
         return WindowSettings(self.horizon, 2, 4, 6, 8)
 
+    @property
+    def learning_rates(self):
+        return {}
+
     def build(self):
         return MeanPatch(self.horizon, 8)
+
+    def begin(self, network):
+        pass
 
     def loss(self, network, batch):
         loss = action_loss(network(batch.features, batch.state).actions, batch.actions, batch.action_mask)
@@ -111,7 +118,7 @@ def test_a_method_survives_its_description():
 @pytest.mark.parametrize(
     ("description", "message"),
     [
-        ({"name": "diffusion"}, "no method 'diffusion'; there are world-model"),
+        ({"name": "diffusion"}, "no method 'diffusion'; there are world-model, hat, act"),
         ({"name": "world-model", "network": {"depth": 3}}, "settings that this version of world-model does not know"),
     ],
 )
@@ -121,7 +128,7 @@ def test_methods_that_are_not_there_are_refused(description, message):
 
 
 def test_an_unregistered_method_is_refused_before_training(episodes, tmp_path):
-    with pytest.raises(CheckpointError, match="MeanPatchMethod is not among the methods world-model"):
+    with pytest.raises(CheckpointError, match="MeanPatchMethod is not among the methods world-model, hat, act"):
         fit(episodes, tmp_path, TrainSettings(method=MeanPatchMethod(), device="cpu", threads=1), progress=False)
     assert not np.any(list(tmp_path.iterdir()))
 

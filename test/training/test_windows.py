@@ -49,6 +49,22 @@ def test_the_end_of_an_episode_is_repeated_and_masked(windows, episodes):
     torch.testing.assert_close(batch.future[:, :, 2], batch.future[:, :, 0])
 
 
+def test_pictures_are_scaled_as_imagenet_is(window):
+    white = TrainingEpisode(np.full((4, 2, 4, 6, 3), 255, np.uint8), np.zeros((4, 54)), np.zeros((4, 54)))
+    windows = Windows([white], Statistics.fit([white]), replace(window, channels=3, frames=0))
+    seen = windows.batch([0]).features[0, 0, 0, 0]
+    np.testing.assert_allclose(seen, (1 - np.array([0.485, 0.456, 0.406])) / [0.229, 0.224, 0.225], rtol=1e-5)
+
+
+def test_one_view_of_two_is_the_left_one(episodes, window):
+    statistics = Statistics.fit(episodes)
+    both, left = (Windows(episodes, statistics, replace(window, views=views)).batch([3]) for views in (2, 1))
+    torch.testing.assert_close(left.features, both.features[:, :1])
+    torch.testing.assert_close(left.future, both.future[:, :1])
+    with pytest.raises(EpisodeError, match=r"expected features of shape \(N, \(3, 4, 6, 8\)\)"):
+        Windows(episodes, statistics, replace(window, views=3))
+
+
 def test_windows_do_not_cross_episodes(windows, episodes):
     assert len(windows) == 6 * 24
     np.testing.assert_allclose(physical(windows, windows.batch([24]).state)[0], episodes[1].state[0], atol=1e-6)

@@ -1,6 +1,6 @@
 """policy: the newest features and the hand state measured with them in, a chunk of actions out.
 
-in   features       Image 32FC384
+in   features       Image 32FC384 (of DINOv2), 32FC3 (pixels)
      hand_state     the measured 54 numbers, kept for a second to find the one that belongs to the features
 out  action_chunk   H targets, stamped with the observation that they come from
      ~/markers      the same, drawn
@@ -24,8 +24,7 @@ from firsthand.nodes.parameters import read_parameters, setting
 from firsthand.nodes.process import RunnableNode, run
 from firsthand.nodes.qos import EVERY, LATEST, PUBLISH
 from firsthand.policy.session import Policy, Prediction
-from firsthand.vision.dinov2_graph import SOURCE_SHA256
-from firsthand.vision.encoder import NAME
+from firsthand.vision.encoders import SOURCES
 
 HISTORY = 250  # hand states: a second at the highest rate
 
@@ -84,7 +83,7 @@ class PolicyNode(RunnableNode):
             return
         with self._features.reading():
             check_age("features", stamp_ns, self._now_ns(), self._settings.max_features_age)
-            features = read_features(message, views=self._policy.feature_shape[0])
+            features = read_features(message)
             state = self._state_at(stamp_ns)
             started = time.perf_counter()
             prediction = self._policy.act(features, state.vector)
@@ -125,12 +124,13 @@ class PolicyNode(RunnableNode):
 
 
 def _check_encoder(policy: Policy) -> None:
-    """Refuse a checkpoint whose features the features node does not make."""
+    """Refuse a checkpoint whose features the features node cannot make."""
     spec = policy.manifest.encoder
-    if (spec.name, spec.source_sha256) != (NAME, SOURCE_SHA256):
+    if SOURCES.get(spec.name) != spec.source_sha256:
+        known = ", ".join(f"{name} ({digest[:12]})" for name, digest in SOURCES.items())
         raise CheckpointError(
             f"the checkpoint was trained on features of {spec.name} ({spec.source_sha256[:12]}); "
-            f"the features node makes those of {NAME} ({SOURCE_SHA256[:12]})"
+            f"the features node makes those of {known}"
         )
 
 

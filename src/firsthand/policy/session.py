@@ -1,4 +1,4 @@
-"""A checkpoint at run time: features and a hand state in, an action chunk and a predicted future out."""
+"""A checkpoint at run time: features and a hand state in, an action chunk out, and a predicted future if it has one."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +19,15 @@ class Prediction:
     """What the policy sees coming."""
 
     actions: Array  # (H, 54), targets for t+1 .. t+H in the robot frame of time t
-    future_features: NDArray[np.float32]  # (T, views, rows, columns, channels), pooled as the network says
-    selected: NDArray[np.int64]  # (layers, heads, H, k), indices of the blocks that each query attended to
+    # Both are None if the checkpoint has no world model.
+    future_features: NDArray[np.float32] | None  # (T, views, rows, columns, channels), pooled as the network says
+    selected: NDArray[np.int64] | None  # (layers, heads, H, k), indices of the blocks that each query attended to
 
 
 class Policy:
-    """The world model and the action head of one checkpoint."""
+    """The action head of one checkpoint, and its world model if it has one."""
 
-    def __init__(self, manifest: Manifest, world_model: Session, policy: Session) -> None:
+    def __init__(self, manifest: Manifest, world_model: Session | None, policy: Session) -> None:
         self.manifest = manifest
         self._world_model = world_model
         self._policy = policy
@@ -41,10 +42,10 @@ class Policy:
         directory = find_checkpoint(name_or_path)
         manifest = load_manifest(directory)
         try:
-            sessions = [open_session(directory / name, threads) for name in (WORLD_MODEL, POLICY)]
+            world_model = open_session(directory / WORLD_MODEL, threads) if manifest.has_world_model else None
+            policy = cls(manifest, world_model, open_session(directory / POLICY, threads))
         except Exception as error:  # onnxruntime raises bare classes of its own for every kind of damage
             raise CheckpointError(f"{directory} has a graph that does not load: {error}") from error
-        policy = cls(manifest, *sessions)
         try:
             policy.act(
                 np.zeros(policy.feature_shape, np.float32), orthonormalize(np.array(manifest.state_normalization.mean))
@@ -59,7 +60,8 @@ class Policy:
         """Predict the next H targets.
 
         Args:
-            features: (views, rows, columns, channels) from the checkpoint's encoder, at time t.
+            features: (views, rows, columns, channels) from the checkpoint's encoder, at time t. A checkpoint of one
+                view takes the first, the left one.
             hand_state: (54,) measured at time t.
 
         Raises:
@@ -67,22 +69,29 @@ class Policy:
             CheckpointError: The graphs returned something else than the manifest promises.
         """
         inputs = self._inputs(features, hand_state)
+        if self._world_model is None:
+            (actions,) = self._policy.run(["actions"], inputs)
+            return Prediction(self._targets(actions), None, None)
         latent, future = self._world_model.run(["latent", "future_features"], inputs)
         inputs |= {"latent": latent, "future_features": future}
         actions, selected = self._policy.run(["actions", "selected"], inputs)
+        return Prediction(self._targets(actions), future[0], selected[0])
+
+    def _targets(self, actions: NDArray[np.float32]) -> Array:
+        """The chunk (H, 54) of a graph's answer, its rotations made orthonormal."""
         expected = (1, self.manifest.horizon, SIZE)
         if actions.shape != expected or not np.isfinite(actions).all():
             raise CheckpointError(f"the policy returned actions of shape {actions.shape}, expected finite {expected}")
-        return Prediction(orthonormalize(actions[0]), future[0], selected[0])
+        return orthonormalize(actions[0])
 
     def _inputs(self, features: NDArray[np.float32], hand_state: Array) -> dict[str, NDArray[np.float32]]:
         expected = self.feature_shape
-        if features.shape != expected:
+        if features.shape[1:] != expected[1:] or len(features) < expected[0]:
             raise ShapeError(f"expected features of shape {expected}, got {features.shape}")
         state = check_vector(hand_state)
         if state.shape != (SIZE,) or not np.isfinite(state).all():
             raise ShapeError(f"expected one finite hand state of {SIZE} numbers, got shape {state.shape}")
-        return {"features": features[None].astype(np.float32), "state": state[None].astype(np.float32)}
+        return {"features": features[None, : expected[0]].astype(np.float32), "state": state[None].astype(np.float32)}
 
     @property
     def feature_shape(self) -> tuple[int, int, int, int]:

@@ -7,13 +7,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from firsthand.errors import ImageError
 from firsthand.inference import Session, open_session
 from firsthand.vision.dinov2_graph import CHANNELS, PATCH, SOURCE_SHA256, build_encoder_graph, find_source
+from firsthand.vision.pixels import resize
 
 NAME = "dinov2_vits14"
 IMAGE_SIZE = (112, 196)  # height, width [px]: 8 x 14 patches, the shape of a 16:9 camera
@@ -26,6 +25,9 @@ class Encoder:
     session: Session
     image_size: tuple[int, int]  # height, width [px] that the network sees
     views: int
+
+    storage = np.float16
+    """The type that its features are cached in."""
 
     @classmethod
     def load(cls, image_size: tuple[int, int] = IMAGE_SIZE, views: int = 2, threads: int = 1) -> "Encoder":
@@ -62,14 +64,7 @@ class Encoder:
         Raises:
             ImageError: Not that many uint8 RGB images.
         """
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[0] != self.views or images.shape[3] != 3:
-            raise ImageError(
-                f"expected {self.views} RGB images as (views, height, width, 3) uint8, "
-                f"got {images.shape} {images.dtype}"
-            )
-        height, width = self.image_size
-        resized = np.stack([cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in images])
-        (features,) = self.session.run(["features"], {"images": resized})
+        (features,) = self.session.run(["features"], {"images": resize(images, self.views, self.image_size)})
         return features
 
     @property

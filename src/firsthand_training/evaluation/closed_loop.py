@@ -27,7 +27,7 @@ from firsthand.simulation.lockstep import RATE, LockStep, Observation
 from firsthand.simulation.renderer import StereoRenderer
 from firsthand.simulation.simulated_body import SimulatedBody
 from firsthand.simulation.tasks import check_variant, find_task
-from firsthand.vision.encoder import Encoder
+from firsthand.vision.encoders import StereoEncoder, open_encoder
 from firsthand_training.demonstrations.scripted import EXPERTS
 from firsthand_training.evaluation.statistics import Proportion, proportion
 
@@ -172,14 +172,15 @@ def _open_worker(settings: ClosedLoopSettings) -> None:
     _open_policy(settings)
 
 
-_policy: tuple[Encoder, Policy] | None = None  # opened once per worker process, by `_open_policy`
+_policy: tuple[StereoEncoder, Policy] | None = None  # opened once per worker process, by `_open_policy`
 
 
 def _open_policy(settings: ClosedLoopSettings) -> None:
     global _policy
     if settings.policy not in (EXPERT, HOLD):
         policy = Policy.load(settings.policy or settings.task)
-        _policy = Encoder.load(policy.manifest.encoder.image_size), policy
+        encoder = policy.manifest.encoder
+        _policy = open_encoder(encoder.name, encoder.image_size), policy
 
 
 def _run_trial(settings: ClosedLoopSettings, seed: int) -> Trial:
@@ -235,7 +236,9 @@ class ExpertAgent:
 class PolicyAgent:
     """A checkpoint that sees the stereo pair and the hand state, and nothing else."""
 
-    def __init__(self, encoder: Encoder, policy: Policy, renderer: StereoRenderer, replan: int, latency: int) -> None:
+    def __init__(
+        self, encoder: StereoEncoder, policy: Policy, renderer: StereoRenderer, replan: int, latency: int
+    ) -> None:
         self._encoder, self._policy, self._renderer = encoder, policy, renderer
         self._replan, self._latency_ns = replan, latency * STEP_NS
         self._timeline = ChunkTimeline(policy.manifest.rate)
@@ -266,7 +269,7 @@ def _check_policy(settings: ClosedLoopSettings) -> None:
     manifest = load_manifest(find_checkpoint(settings.policy or settings.task))
     if manifest.rate != RATE:
         raise CheckpointError(f"the checkpoint acts at {manifest.rate:g} Hz, the simulation steps at {RATE} Hz")
-    Encoder.load(manifest.encoder.image_size)  # builds the graph once, not once per worker
+    open_encoder(manifest.encoder.name, manifest.encoder.image_size)  # builds the graph once, not once per worker
 
 
 def _checkpoint_digest(settings: ClosedLoopSettings) -> str:

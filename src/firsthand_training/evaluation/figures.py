@@ -38,8 +38,9 @@ def plot_success(rows: Mapping[str, Proportion], title: str, output: Path) -> Pa
 
 
 def plot_horizon(report: OpenLoopReport, rate: float, output: Path) -> Path:
-    """Errors of policy and baselines, and feature skill, against time into the chunk."""
-    figure, panels = plt.subplots(1, 4, figsize=(13, 3.5), layout="constrained")
+    """Errors of policy and baselines, and feature skill if there is any, against time into the chunk."""
+    count = 4 if report.feature_skill else 3
+    figure, panels = plt.subplots(1, count, figsize=(3.25 * count, 3.5), layout="constrained")
     seconds = (np.arange(len(report.policy.wrist_mm)) + 1) / rate
     for axes, key, unit in zip(
         panels,
@@ -53,15 +54,21 @@ def plot_horizon(report: OpenLoopReport, rate: float, output: Path) -> Path:
         axes.set(xlabel="time into the chunk [s]", title=f"error, {unit}")
         axes.set_ylim(bottom=0)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower left", ncols=3, frameon=False)
-    ahead = (np.arange(len(report.feature_skill)) + 1) * len(seconds) / len(report.feature_skill) / rate
-    panels[3].plot(ahead, report.feature_skill, "o-", color=OURS, label="all patches")
-    panels[3].plot(ahead, report.feature_skill_moving, "s--", color=INK, label="the tenth that changed most")
-    panels[3].axhline(0, color=QUIET)
-    panels[3].set(xlabel="predicted time [s]", title="feature skill over copying")
-    figure.legend(*panels[3].get_legend_handles_labels(), loc="outside lower right", ncols=2, frameon=False)
+    if report.feature_skill:
+        _plot_skill(panels[3], report, len(seconds) / rate)
+        figure.legend(*panels[3].get_legend_handles_labels(), loc="outside lower right", ncols=2, frameon=False)
     for axes in panels:
         _clean(axes)
     return _save(panels[0], output)
+
+
+def _plot_skill(axes: Axes, report: OpenLoopReport, duration: float) -> None:
+    """Feature skill over a chunk of some seconds."""
+    ahead = (np.arange(len(report.feature_skill)) + 1) * duration / len(report.feature_skill)
+    axes.plot(ahead, report.feature_skill, "o-", color=OURS, label="all patches")
+    axes.plot(ahead, report.feature_skill_moving, "s--", color=INK, label="the tenth that changed most")
+    axes.axhline(0, color=QUIET)
+    axes.set(xlabel="predicted time [s]", title="feature skill over copying")
 
 
 def _clean(axes: Axes) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-import torch
 import tyro
 
 from firsthand.errors import EpisodeError
@@ -45,13 +44,14 @@ class Train:
         self.check()
         start: Start | None = read_start(self.start) if self.start else None
         caches = cache_folders(self.episodes, self.output, self.features)
-        with joined_processes(torch.device("cpu")) as processes:
+        with joined_processes() as processes:
+            share = processes.rank, processes.count
             for root, cache in caches:
-                cache_features(
-                    root, cache, self.cache, progress=processes.first, share=(processes.rank, processes.count)
-                )
+                cache_features(root, cache, self.cache, progress=processes.first, share=share)
             processes.wait()
-        print(train(caches, self.output, self.settings, self.mixture, start))
+            trained = train(caches, self.output, self.settings, self.mixture, start)
+        if processes.first:
+            print(trained)
 
     def check(self) -> None:
         """Refuse datasets that do not belong into this stage."""

@@ -1,23 +1,23 @@
 """Features of every episode, computed once by the very encoder that runs on the robot.
 
 The cache is a folder: `cache.json` says what it was made from, `episode_000000.npy` and on hold (frames, V, gh, gw, C)
-float16, memory-mapped when read; `episode_000000_1.npy` and on hold the same episode under other light. A file that
-exists is whole, so an interrupted run goes on where it stopped.
+as float16, pictures as uint8, memory-mapped when read; `episode_000000_1.npy` and on hold the same episode under other
+light. A file that exists is whole, so an interrupted run goes on where it stopped.
 """
 
 import json
 import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from firsthand.errors import EpisodeError
-from firsthand.vision.dinov2_graph import SOURCE_SHA256
-from firsthand.vision.encoder import IMAGE_SIZE, NAME, Encoder
+from firsthand.vision.encoder import IMAGE_SIZE
+from firsthand.vision.encoders import SOURCES, StereoEncoder, open_encoder
 from firsthand_training.episodes.read import Episodes
 from firsthand_training.training.picture_jitter import Jitter, JitterSettings, draw_jitter, jitter_pictures
 
@@ -28,10 +28,12 @@ DESCRIPTION = "cache.json"
 class CacheSettings:
     """What is encoded, and how."""
 
+    encoder: Literal["dinov2_vits14", "pixels"] = "dinov2_vits14"
+    """`pixels` keeps the resized pictures, for a network that trains its own image backbone."""
     every: int = 2
     """Encode every n-th frame; must divide the stride r of the world model."""
     height: int = IMAGE_SIZE[0]
-    """Height that images are resized to, [px], a multiple of 14."""
+    """Height that images are resized to, [px], for DINOv2 a multiple of 14."""
     width: int = IMAGE_SIZE[1]
     variants: int = 0
     """Also encode every episode this many times under other light, one draw an episode; as many times the cost."""
@@ -58,14 +60,6 @@ class Description:
     fps: int
     variants: int = 0  # other lights
     jitter: dict[str, float] | None = None  # how different they are; None without variants
-
-
-class StereoEncoder(Protocol):
-    """What the cache needs of `firsthand.vision.encoder.Encoder`."""
-
-    def encode(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(V, H, W, 3) RGB to (V, gh, gw, C)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -97,7 +91,7 @@ class FeatureCache:
         """Frames from one cached frame to the next."""
         return self.description.every
 
-    def features(self, episode: int, variant: int = 0) -> NDArray[np.float16]:
+    def features(self, episode: int, variant: int = 0) -> NDArray[np.float16 | np.uint8]:
         """Memory-mapped features of one episode, (frames, V, gh, gw, C): as filmed, or a variant counted from 1."""
         path = self.path(episode, variant)
         if not path.is_file():
@@ -140,7 +134,7 @@ def cache_features(
     missing = [number for number in range(share[0], len(dataset), share[1]) if not cache.whole(number)]
     if not missing:
         return output
-    encoder = Encoder.load((settings.height, settings.width), threads=settings.threads)
+    encoder = open_encoder(settings.encoder, (settings.height, settings.width), threads=settings.threads)
     frames = sum(_count(dataset.records[number].length, settings.every) for number in missing)
     with tqdm(total=frames, unit="frame", desc="encoding", disable=not progress) as bar:
         for number in missing:
@@ -150,7 +144,8 @@ def cache_features(
 
 def _prepare(output: Path, settings: CacheSettings, fps: int) -> FeatureCache:
     """Make the folder, or check that the one there was made the same way."""
-    wanted = Description(NAME, SOURCE_SHA256, (settings.height, settings.width), settings.every, fps)
+    size = (settings.height, settings.width)
+    wanted = Description(settings.encoder, SOURCES[settings.encoder], size, settings.every, fps)
     if settings.variants:
         wanted = replace(wanted, variants=settings.variants, jitter=asdict(settings.jitter))
     if not (output / DESCRIPTION).is_file():
@@ -175,11 +170,11 @@ def _encode_episode(
     """Encode an episode as filmed, and under the light of each variant."""
     drawn = [draw_jitter(settings.jitter, number, variant) for variant in range(1, settings.variants + 1)]
     lights = [Jitter(), *drawn]
-    features: list[list[NDArray[np.float16]]] = [[] for _ in lights]
+    features: list[list[NDArray[np.float16 | np.uint8]]] = [[] for _ in lights]
     for index, pair in enumerate(dataset.stereo_frames(number)):
         if index % cache.every == 0:
             for light, encoded in zip(lights, features, strict=True):
-                encoded.append(encoder.encode(jitter_pictures(pair, light)).astype(np.float16))
+                encoded.append(encoder.encode(jitter_pictures(pair, light)).astype(encoder.storage))
             bar.update()
     for variant, encoded in enumerate(features):
         temporary = cache.path(number, variant).with_suffix(".tmp")

@@ -50,22 +50,24 @@ class Processes:
 
     def wait(self) -> None:
         """Return when every process has come this far."""
-        if self.count > 1:
-            distributed.barrier()
+        self.sum(torch.zeros(1))
 
 
 @contextmanager
-def joined_processes(device: torch.device) -> Iterator[Processes]:
-    """The processes of this run: those that `torchrun` started together, or this one alone."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1 or distributed.is_initialized():
-        yield Processes(distributed.get_rank(), count) if count > 1 else Processes()
+def joined_processes() -> Iterator[Processes]:
+    """The processes of this run: those that `torchrun` started together, or this one alone; may be nested."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Processes()
         return
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    outermost = not distributed.is_initialized()
+    if outermost:  # once a process: a second group of the same processes would never find itself together
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        distributed.init_process_group(backend, timeout=PATIENCE)
     try:
-        yield Processes(distributed.get_rank(), count)
+        yield Processes(distributed.get_rank(), distributed.get_world_size())
     finally:
-        distributed.destroy_process_group()
+        if outermost:
+            distributed.destroy_process_group()
 
 
 def device_of_this_process(name: str) -> torch.device:

@@ -41,8 +41,7 @@ class MixtureSettings:
     human: float = 1.0
     video: float = 1.0
     slow_down: float | Literal["auto"] = "auto"
-    """How many times longer people take than they did: auto lets their wrists move as fast as those of the robot in the
-    same run; where there is none, they keep their speed."""
+    """How many times longer people take than they did; auto: until their wrists are as fast as the robot of the run."""
 
     def __post_init__(self) -> None:
         """Refuse shares and factors that mean nothing."""
@@ -61,6 +60,7 @@ class Source:
     embodiment: str
     episodes: Sequence[TrainingEpisode]
     weight: float = 1.0  # share of a batch against the other sources
+    note: str = ""  # what was done to it, in words
 
     def __post_init__(self) -> None:
         """Refuse a source that nothing can be drawn from."""
@@ -100,6 +100,7 @@ def load_sources(
             embodiment=each.kind,
             episodes=[replace(episode, pace=pace) for episode in each.episodes],
             weight=getattr(settings, each.kind) * each.count / sum(other.count for other in same),
+            note=_note(each, reference, factor),
         )
         sources.append(source)
         remembered.append(each.describe(source, factor))
@@ -136,6 +137,13 @@ class _Loaded:
             "slow_down": slow_down,
             "wrist_speed": asdict(self.speed),
         }
+
+
+def _note(source: _Loaded, reference: _Loaded, factor: float) -> str:
+    if factor == 1:
+        return ""
+    speeds = f"wrists {source.speed.median:.3f} m/s, those of {reference.kind} {reference.speed.median:.3f} m/s"
+    return f", slowed down {factor:.2f} times ({speeds})"
 
 
 def _load(root: Path, cache_root: Path) -> _Loaded:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
-from math import cos, pi
+from math import cos, inf, pi
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,11 +53,17 @@ class TrainSettings:
     micro_batch: int = 16
     """Windows that go through the network at once; on a CPU a small one stays in the cache and is fastest."""
     learning_rate: float = 1e-3
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """After the warm-up the learning rate falls as a cosine to a hundredth, or stays."""
     weight_decay: float = 1e-2
+    decay_all: bool = False
+    """Decay biases and norms as well, as plain AdamW does, not matrices only."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """Of AdamW's two moving averages."""
     warm_up: int = 200
-    """Steps until the full learning rate; from there it falls as a cosine to a hundredth."""
+    """Steps until the full learning rate."""
     clip: float = 1.0
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient; 0 leaves it as it is."""
     average: float = 0.998
     """Decay of the moving average of the weights, which is what is validated and exported."""
     held_out: float = 0.1
@@ -135,7 +141,7 @@ def fit_sources(
     """Train on sources in memory; see `train`."""
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
     device = device_of_this_process(settings.device)
-    with joined_processes(device) as processes, Interruption() as interruption:
+    with joined_processes() as processes, Interruption() as interruption:
         _check_enough_work(settings, processes)
         run = _prepare(sources, output, settings, provenance, start, device)
         if processes.first and progress:
@@ -177,9 +183,9 @@ def train_step(
         for name, value in _backward(state.model, mixture, micros[number], settings).items():
             sums[name] = sums.get(name, 0.0) + value
     processes.sum_gradients(state.model)
-    nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip, error_if_nonfinite=True)
+    nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip or inf, error_if_nonfinite=True)
     for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate(state.step, settings)
+        group["lr"] = group["multiple"] * learning_rate(state.step, settings)
     state.optimizer.step()
     state.step += 1
     _update_average(state, settings.average)
@@ -188,9 +194,11 @@ def train_step(
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
-    """Linear warm-up, then a cosine down to a hundredth."""
+    """Linear warm-up, then a cosine down to a hundredth or nothing more."""
     if step < settings.warm_up:
         return settings.learning_rate * (step + 1) / settings.warm_up
+    if settings.schedule == "constant":
+        return settings.learning_rate
     done = (step - settings.warm_up) / max(1, settings.steps - settings.warm_up)
     return settings.learning_rate * (0.01 + 0.99 * (1 + cos(pi * done)) / 2)
 
@@ -246,6 +254,8 @@ def _prepare(
     if start is not None:
         taken = take_over(model, start.weights)
         description["taken_over"] = {"parameters": len(taken.taken), "fresh": list(taken.fresh), "report": str(taken)}
+    elif not (output / STATE).is_file():
+        method.begin(model)
     model = model.to(device)
     state = TrainingState(model, deepcopy(model).requires_grad_(False), _optimizer(model, settings), statistics)
     if (output / STATE).is_file():
@@ -257,12 +267,10 @@ def _prepare(
 def _introduce(run: _Run, sources: Sequence[Source]) -> None:
     """Say what is mixed, how it was slowed down, and what was taken over."""
     for source, windows, share in zip(sources, run.mixture.windows, run.mixture.shares, strict=True):
-        pace = source.episodes[0].pace
-        slowed = f", {pace:.2f} of its frames a step, {windows.future_share():.0%} of the future is cached"
-        tqdm.write(
-            f"{source.name}: {len(source.episodes)} episodes, {len(windows)} windows, {share:.0%} of each batch"
-            + (slowed if pace != 1 else "")
-        )
+        text = f"{source.name}: {len(source.episodes)} episodes, {len(windows)} windows, {share:.0%} of each batch"
+        if source.episodes[0].pace != 1:
+            text += f"{source.note}; features show {windows.future_share():.0%} of its future frames"
+        tqdm.write(text)
     if "taken_over" in run.description:
         tqdm.write(run.description["taken_over"]["report"])
 
@@ -330,11 +338,17 @@ def _check_same_run(path: Path, description: dict[str, Any]) -> None:
 
 
 def _optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """AdamW that decays matrices only."""
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    others = [parameter for parameter in model.parameters() if parameter.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
+    """AdamW with a group for each learning rate and weight decay that there are; a group's `multiple` stays."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        multiple = next((rate for part, rate in settings.method.learning_rates.items() if name.startswith(part)), 1.0)
+        decay = settings.weight_decay if parameter.ndim >= 2 or settings.decay_all else 0.0
+        groups.setdefault((multiple, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": each, "multiple": multiple, "weight_decay": decay} for (multiple, decay), each in groups.items()],
+        lr=settings.learning_rate,
+        betas=settings.betas,
+    )
 
 
 def _precision(name: str, device: torch.device) -> AbstractContextManager[Any]:

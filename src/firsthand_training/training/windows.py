@@ -22,6 +22,7 @@ from torch import Tensor
 from firsthand.errors import EpisodeError
 from firsthand.space.hand_state import SIZE
 from firsthand.space.normalization import Normalization
+from firsthand.vision.dinov2_graph import IMAGENET_MEAN, IMAGENET_STD
 from firsthand_training.episodes.read import Episodes
 from firsthand_training.models.layers import pool_grid
 from firsthand_training.training.feature_cache import FeatureCache
@@ -34,13 +35,15 @@ Array = NDArray[np.floating]
 class TrainingEpisode:
     """One demonstration as the network sees it. Only every `every`-th frame has features."""
 
-    features: NDArray[np.float16]  # (ceil(N / every), V, gh, gw, C), usually memory-mapped
+    features: NDArray[np.float16 | np.uint8]  # (ceil(N / every), V, gh, gw, C), usually memory-mapped
     state: Array  # (N, 54)
     action: Array  # (N, 54), commanded for the next frame
     every: int = 1
     pace: float = 1.0  # frames of the recording that pass in one step of the run; below 1 it is slowed down
     quality: Array | None = None  # (N,), 0 to 1, how far the hand state of a frame is to be believed
-    variants: tuple[NDArray[np.float16], ...] = ()  # the same features under other light, see feature_cache.py
+    variants: tuple[
+        NDArray[np.float16 | np.uint8], ...
+    ] = ()  # the same features under other light, see feature_cache.py
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not belong together."""
@@ -85,7 +88,7 @@ class WindowSettings:
     """What a network wants to see of an episode."""
 
     horizon: int  # H, actions
-    views: int
+    views: int  # the first of those that there are: with 1, the left eye only
     rows: int  # patches of one view from top to bottom
     columns: int
     channels: int
@@ -124,7 +127,12 @@ def fit_numbers(episodes: Sequence[TrainingEpisode]) -> Normalization:
 def fit_features(
     episodes: Sequence[TrainingEpisode], frames: int = 2000
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and spread of each channel, (C,), from about `frames` frames spread over the episodes."""
+    """Mean and spread of each channel, (C,), from about `frames` frames spread over the episodes.
+
+    Pictures (uint8) get the scale that networks trained on ImageNet expect.
+    """
+    if all(episode.features.dtype == np.uint8 for episode in episodes):
+        return 255 * np.array(IMAGENET_MEAN, np.float32), 255 * np.array(IMAGENET_STD, np.float32)
     share = max(1, sum(len(episode.features) for episode in episodes) // frames)
     sample = np.concatenate([episode.features[::share].astype(np.float32) for episode in episodes])
     channels = sample.reshape(-1, sample.shape[-1])
@@ -168,7 +176,8 @@ class Windows:
         if not episodes:
             raise EpisodeError("expected at least one episode to take windows from, got none")
         for episode in episodes:
-            if episode.features.shape[1:] != settings.features:
+            _, views, *shape = episode.features.shape
+            if views < settings.views or tuple(shape) != settings.features[1:]:
                 raise EpisodeError(f"expected features of shape (N, {settings.features}), got {episode.features.shape}")
             if settings.frames and episode.pace == 1 and settings.stride % episode.every:
                 raise EpisodeError(
@@ -220,8 +229,10 @@ class Windows:
             _tensor(weight),
         )
 
-    def _normalized(self, features: NDArray[np.float16]) -> Tensor:
-        raw = torch.from_numpy(np.array(features))  # a copy: a view of the file is read-only
+    def _normalized(self, features: NDArray[np.float16 | np.uint8]) -> Tensor:
+        """The first views of (..., V, gh, gw, C) features."""
+        views = features[..., : self.settings.views, :, :, :]
+        raw = torch.from_numpy(np.require(views, requirements="W"))  # a copy if it is a view of the file
         return (raw.float() - self._feature_mean) * self._feature_scale
 
 

@@ -4,6 +4,7 @@ A method is a frozen dataclass of settings: what it says rebuilds the network, s
 keeps of it. To add one: write the class, and enter it in `registry.py`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,8 +44,17 @@ class Method(Protocol):
         """What the network wants to see of an episode."""
         ...
 
+    @property
+    def learning_rates(self) -> Mapping[str, float]:
+        """Parts of the network, by how their parameters' names begin, that learn at a multiple of the rate."""
+        ...
+
     def build(self) -> nn.Module:
         """The network with fresh weights, drawn from torch's own generator."""
+        ...
+
+    def begin(self, network: nn.Module) -> None:
+        """Put weights that come from elsewhere into a fresh network, once, as training begins."""
         ...
 
     def loss(self, network: nn.Module, batch: Batch) -> Losses:

@@ -6,13 +6,19 @@ from typing import Annotated, Any, TypeAlias
 import tyro
 
 from firsthand.errors import CheckpointError
+from firsthand_training.training.methods.act import ActMethod
+from firsthand_training.training.methods.hat import HatMethod
 from firsthand_training.training.methods.interface import Method
 from firsthand_training.training.methods.world_model import WorldModelMethod
 
-AnyMethod: TypeAlias = Annotated[WorldModelMethod, tyro.conf.subcommand("world-model")]
+AnyMethod: TypeAlias = (
+    Annotated[WorldModelMethod, tyro.conf.subcommand("world-model")]
+    | Annotated[HatMethod, tyro.conf.subcommand("hat")]
+    | Annotated[ActMethod, tyro.conf.subcommand("act")]
+)
 """One settings class per method, joined by |, each with the name of its subcommand."""
 
-METHODS: dict[str, Any] = {"world-model": WorldModelMethod}
+METHODS: dict[str, Any] = {"world-model": WorldModelMethod, "hat": HatMethod, "act": ActMethod}
 """The same classes by name."""
 
 

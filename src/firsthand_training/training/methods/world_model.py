@@ -4,6 +4,7 @@ world_model.onnx   features (1, V, gh, gw, C), state (1, 54) -> latent (1, D), f
 policy.onnx        those four -> actions (1, H, 54), selected (1, layers, heads, H, k)
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -33,9 +34,17 @@ class WorldModelMethod:
             n.horizon, n.views, n.rows, n.columns, n.channels, stride=n.stride, frames=n.frames, pool=n.pool
         )
 
+    @property
+    def learning_rates(self) -> Mapping[str, float]:
+        """Everything learns at the same rate."""
+        return {}
+
     def build(self) -> WorldModelPolicy:
         """The network with fresh weights: untrained, it holds its wrists still and copies the current frame."""
         return WorldModelPolicy(self.network)
+
+    def begin(self, network: nn.Module) -> None:
+        """Nothing comes from elsewhere."""
 
     def loss(self, network: nn.Module, batch: Batch) -> Losses:
         """L_total, eq. (5), in float32 whatever the network runs in."""
