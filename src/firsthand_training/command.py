@@ -23,6 +23,9 @@ DESCRIPTION = """Offline work on two-handed skills: everything before and after 
 examples:
   firsthand-lab demos --output data/push                        a scripted expert demonstrates in simulation
   firsthand-lab train --episodes data/push --output runs/push   features, then training; the same call resumes
+  firsthand-lab pretrain --episodes data/video --output runs/pre            people first; then a robot alone, or both:
+  firsthand-lab finetune --episodes data/push --from runs/pre --output runs/push
+  firsthand-lab cotrain --episodes data/push data/hands --from runs/pre --output runs/both
   firsthand-lab export --run runs/push --output my_push         to a checkpoint that the robot loads
   firsthand-lab evaluate --task push --trials 50                success of the shipped policy, with its interval
   firsthand-lab evaluate --policy my_push --variant ood         of another one, on unfamiliar objects and rooms
@@ -136,9 +139,9 @@ def _commands() -> dict[str, Any]:
     """The commands that the installed extras allow: without torch, training is left out."""
     commands: dict[str, Any] = {"demos": Demos, "evaluate": Evaluate, "compare": Compare, "film": Film}
     if importlib.util.find_spec("torch") is not None:
-        from firsthand_training.training.command import Export, Train
+        from firsthand_training.training.command import Cotrain, Export, Finetune, Pretrain, Train
 
-        commands |= {"train": Train, "export": Export}
+        commands |= {"train": Train, "pretrain": Pretrain, "finetune": Finetune, "cotrain": Cotrain, "export": Export}
     return commands
 
 

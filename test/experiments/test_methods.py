@@ -30,6 +30,7 @@ def random_batch(window, size=2):
         future_mask=torch.ones(size, window.frames, dtype=torch.bool),
         actions=torch.randn(size, window.horizon, 54),
         action_mask=torch.ones(size, window.horizon, dtype=torch.bool),
+        action_weight=torch.ones(size, window.horizon),
     )
 
 

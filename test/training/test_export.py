@@ -40,7 +40,7 @@ def test_the_robot_predicts_what_training_predicts(training_state, checkpoint, e
     for time in (0, 7, 20):
         features = episode.features[time].astype(np.float32)
         prediction = policy.act(features, episode.state[time])
-        statistics = trained.statistics
+        statistics = trained.statistics_of("robot")
         normalized = (features - statistics.feature_mean) / statistics.feature_std
         state = torch.tensor(statistics.numbers.normalize(episode.state[time]), dtype=torch.float32)
         output = trained.model(torch.from_numpy(normalized)[None], state[None])
@@ -59,10 +59,11 @@ def test_the_folder_explains_itself(checkpoint, training_state):
     assert manifest.provenance["step"] == 30
     assert manifest.provenance["export_parity"]["actions"] <= 1e-4
     model = rebuild_method(manifest.network).build()
-    model.load_state_dict(load_file(checkpoint / "model.safetensors"))
+    tensors = load_file(checkpoint / "model.safetensors")
+    model.load_state_dict({name: each for name, each in tensors.items() if not name.startswith("statistics/")})
     trained = load_trained_model(training_state)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), trained.model.parameters(), strict=True))
-    np.testing.assert_allclose(manifest.action_normalization.std, trained.statistics.numbers.std)
+    np.testing.assert_allclose(manifest.action_normalization.std, trained.statistics_of("robot").numbers.std)
 
 
 def test_the_shipped_size_exports_with_parity(tmp_path):
@@ -83,11 +84,11 @@ def test_the_shipped_size_exports_with_parity(tmp_path):
 
 def test_graphs_of_another_network_are_refused(checkpoint, training_state):
     trained = load_trained_model(training_state)
-    graphs = trained.method.graphs(trained.model, trained.statistics)
+    graphs = trained.method.graphs(trained.model, trained.statistics_of("robot"))
     with torch.no_grad():
         trained.model.action_decoder.out.bias += 1
     with pytest.raises(CheckpointError, match="differ from the network"):
-        check_parity(graphs, trained.method.window, trained.statistics, checkpoint, samples=1)
+        check_parity(graphs, trained.method.window, trained.statistics_of("robot"), checkpoint, samples=1)
 
 
 def test_a_failed_export_leaves_no_checkpoint(training_state, checkpoint, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from firsthand_training.episodes.layout import EpisodeSettings
 from firsthand_training.episodes.read import Episodes
 from firsthand_training.episodes.write import EpisodeWriter, Frame
 from firsthand_training.training.feature_cache import CacheSettings, FeatureCache, cache_features
+from firsthand_training.training.picture_jitter import JitterSettings, draw_jitter, jitter_pictures
 from firsthand_training.training.windows import load_episodes
 
 SETTINGS = CacheSettings(every=2)
@@ -89,3 +90,24 @@ def test_no_cache_and_a_damaged_one_are_told_apart(tmp_path):
 def test_every_zeroth_frame_is_refused():
     with pytest.raises(ValueError, match="every = 0"):
         CacheSettings(every=0)
+
+
+def test_variants_hold_the_same_frames_in_another_light(dataset, cache, tmp_path):
+    settings = CacheSettings(every=2, variants=1, jitter=JitterSettings(brightness=0.3, contrast=0, saturation=0))
+    opened = FeatureCache.open(cache_features(dataset, tmp_path, settings, progress=False))
+    np.testing.assert_array_equal(opened.features(1), FeatureCache.open(cache).features(1))
+    light = draw_jitter(settings.jitter, 1, 1)
+    pair = list(Episodes.open(dataset).stereo_frames(1))[2]
+    expected = Encoder.load().encode(jitter_pictures(pair, light))
+    np.testing.assert_allclose(opened.features(1, 1)[1], expected, atol=2e-2, rtol=2e-3)
+    assert np.abs(opened.features(1, 1).astype(float) - opened.features(1)).mean() > 0.05
+    assert [len(each.variants) for each in load_episodes(dataset, opened)] == [1, 1]
+    opened.path(0, 1).unlink()
+    assert not opened.whole(0)
+    cache_features(dataset, tmp_path, settings, progress=False)
+    assert opened.whole(0)
+
+
+def test_a_share_of_the_episodes_is_encoded(dataset, tmp_path):
+    opened = FeatureCache.open(cache_features(dataset, tmp_path, SETTINGS, progress=False, share=(1, 2)))
+    assert [opened.whole(number) for number in (0, 1)] == [False, True]

@@ -13,13 +13,14 @@ from firsthand.errors import CheckpointError
 from firsthand_training.models.world_model import WorldModelSettings
 from firsthand_training.training.export import check_parity, write_graphs
 from firsthand_training.training.graphs import Graph, feature_scaling, number_scaling
+from firsthand_training.training.log import METRICS
 from firsthand_training.training.losses import LossSettings, action_loss
 from firsthand_training.training.methods.interface import Losses
 from firsthand_training.training.methods.registry import METHODS, describe_method, rebuild_method
 from firsthand_training.training.methods.world_model import WorldModelMethod
-from firsthand_training.training.train import METRICS, TrainSettings, fit
+from firsthand_training.training.train import TrainSettings, fit
 from firsthand_training.training.training_state import load_trained_model, read_training_state
-from firsthand_training.training.windows import WindowSettings
+from firsthand_training.training.windows import Statistics, Windows, WindowSettings
 
 Answer = namedtuple("Answer", "actions future_features")
 
@@ -92,8 +93,8 @@ def trained(episodes, tmp_path, monkeypatch):
 def test_any_method_trains_validates_and_comes_back(trained):
     last = json.loads((trained.parent / METRICS).read_text().splitlines()[-1])
     assert last["loss/total"] == pytest.approx(2 * last["loss/action"], rel=1e-5)
-    assert "action/wrist_mm" in last
-    assert not any(name.startswith("skill") for name in last)  # it predicts no features
+    assert "validation/robot/action/wrist_mm" in last
+    assert not any("skill" in name for name in last)  # it predicts no features
     again = load_trained_model(trained)
     assert again.method == MeanPatchMethod(weight=2.0)
     assert isinstance(again.model, MeanPatch)
@@ -102,11 +103,11 @@ def test_any_method_trains_validates_and_comes_back(trained):
 
 def test_any_method_exports_with_parity(trained, tmp_path):
     again = load_trained_model(trained)
-    graphs = write_graphs(again.method, again.model, again.statistics, tmp_path)
-    assert check_parity(graphs, again.method.window, again.statistics, tmp_path)["actions"] < 1e-5
+    graphs = write_graphs(again.method, again.model, again.statistics_of("robot"), tmp_path)
+    assert check_parity(graphs, again.method.window, again.statistics_of("robot"), tmp_path)["actions"] < 1e-5
     again.model.out.bias.data += 1.0
     with pytest.raises(CheckpointError, match="differ from the network"):
-        check_parity(graphs, again.method.window, again.statistics, tmp_path, samples=1)
+        check_parity(graphs, again.method.window, again.statistics_of("robot"), tmp_path, samples=1)
 
 
 def test_a_method_survives_its_description():
@@ -130,3 +131,23 @@ def test_an_unregistered_method_is_refused_before_training(episodes, tmp_path):
     with pytest.raises(CheckpointError, match="MeanPatchMethod is not among the methods world-model, hat, act"):
         fit(episodes, tmp_path, TrainSettings(method=MeanPatchMethod(), device="cpu", threads=1), progress=False)
     assert not np.any(list(tmp_path.iterdir()))
+
+
+def test_in_bfloat16_the_same_blocks_are_selected_and_the_loss_is_float32(episodes, method):
+    torch.manual_seed(0)
+    network, windows = method.build(), Windows(episodes, Statistics.fit(episodes), method.window)
+    for parameter in network.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    batch = windows.batch(range(0, 140, 5))
+    network.eval()
+    plain = network(batch.features, batch.state), method.loss(network, batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        halved = network(batch.features, batch.state), method.loss(network, batch)
+    pairs = zip(plain[0].selections, halved[0].selections, strict=True)
+    assert min((a.indices == b.indices).float().mean() for a, b in pairs) > 0.95
+    assert halved[0].selections[0].scores.dtype == torch.float32
+    for name, value in plain[1].terms.items():
+        assert halved[1].terms[name].dtype == torch.float32
+        torch.testing.assert_close(halved[1].terms[name], value, rtol=0.05, atol=0.01)
+    halved[1].total.backward()
+    assert {each.grad.dtype for each in network.parameters() if each.grad is not None} == {torch.float32}

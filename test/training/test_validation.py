@@ -30,6 +30,8 @@ def test_an_untrained_network_is_as_good_as_holding_and_copying(episodes, method
     model = method.build()
     quality = validate(model, Windows(episodes, statistics, method.window), count=20, size=8)
     assert quality["action/wrist_mm"] == pytest.approx(quality["hold/wrist_mm"], rel=1e-4)
-    assert quality["hold/wrist_mm"] > 1
+    assert quality["without_images/wrist_mm"] == pytest.approx(quality["hold/wrist_mm"], rel=1e-4)
+    assert quality["without_state/wrist_mm"] == pytest.approx(quality["mean/wrist_mm"], rel=1e-4)
+    assert quality["mean/wrist_mm"] > quality["hold/wrist_mm"] > 1
     for name in ("skill", "skill/moving", "skill/2", "skill/4", "skill/6"):
         assert quality[name] == pytest.approx(0, abs=1e-6)

@@ -6,11 +6,11 @@ import torch
 
 from firsthand.errors import EpisodeError
 from firsthand_training.models.layers import pool_grid
+from firsthand_training.training.sources import sample_number
 from firsthand_training.training.windows import (
     Statistics,
     TrainingEpisode,
     Windows,
-    sample_numbers,
     split_episodes,
 )
 
@@ -118,11 +118,10 @@ def test_a_network_that_predicts_no_features_gets_no_future(episodes, window):
 
 
 def test_an_epoch_has_every_window_once_and_the_order_is_the_seeds():
-    numbers = [number for step in range(5) for number in sample_numbers(20, 4, step, seed=3)]
-    assert sorted(numbers) == list(range(20))
-    assert sample_numbers(20, 4, 2, seed=3) == numbers[8:12]
-    assert numbers != [number for step in range(5) for number in sample_numbers(20, 4, step, seed=4)]
-    assert len(sample_numbers(20, 64, 0, seed=3)) == 64
+    numbers = [sample_number(20, draw, seed=3) for draw in range(40)]
+    assert sorted(numbers[:20]) == sorted(numbers[20:]) == list(range(20))
+    assert numbers[:20] != numbers[20:]
+    assert numbers != [sample_number(20, draw, seed=4) for draw in range(40)]
 
 
 @pytest.mark.parametrize(("count", "share", "out"), [(20, 0.1, 2), (5, 0.01, 1), (1, 0.5, 0), (4, 0.0, 0), (2, 0.9, 1)])

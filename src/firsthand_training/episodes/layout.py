@@ -34,6 +34,7 @@ ACTION = "action"
 JOINT_STATE = "observation.joints"
 JOINT_ACTION = "action.joints"
 STAMP = "observation.stamp_ns"
+QUALITY = "observation.quality"  # optional
 VECTORS = (STATE, ACTION, JOINT_STATE, JOINT_ACTION)
 
 CONVENTION = {"format_version": 1, "frame": "eyes_gravity", "rotation": "columns"}
@@ -48,7 +49,8 @@ class EpisodeSettings:
     height: int = 360  # [px]
     width: int = 640  # [px]
     joint_names: tuple[str, ...] = JOINTS
-    robot_type: str = "unitree_h1_2_inspire"
+    robot_type: str = "unitree_h1_2_inspire"  # or "human" (a person's hands, tracked) or "video" (labels from video)
+    quality: bool = False  # whether every frame says how far its hand state is to be believed
     preset: str = "veryfast"  # x264's; slower presets save little at this quality
     crf: int = 18  # x264's constant quality; smaller is better
     keyframe_interval: int = 5  # [frames], how many are decoded at most to reach one
@@ -107,6 +109,7 @@ def features(settings: EpisodeSettings) -> dict[str, dict[str, Any]]:
         JOINT_STATE: _feature("float32", len(joint_names), joint_names),
         JOINT_ACTION: _feature("float32", len(joint_names), joint_names),
         STAMP: _feature("int64", 1),
+        **({QUALITY: _feature("float32", 1)} if settings.quality else {}),
         **{key: _video_feature(settings) for key in IMAGE_KEYS},
         "timestamp": _feature("float32", 1),
         "frame_index": _feature("int64", 1),

@@ -29,6 +29,7 @@ class EpisodeData:
     action: Array  # (N, 54), commanded for the next frame
     joints: Array  # (N, 26), [rad], measured
     action_joints: Array  # (N, 26), [rad], commanded
+    quality: Array | None = None  # (N,), 0 to 1, how far `state` is to be believed; None if the dataset does not say
 
     def __len__(self) -> int:
         return len(self.stamp_ns)
@@ -75,6 +76,12 @@ class Episodes:
         return height, width
 
     @property
+    def embodiment(self) -> str:
+        """Whose hands these are, from `robot_type`: "human", "video" (hands labelled from video), else "robot"."""
+        kind = str(self.info.get("robot_type", ""))
+        return kind if kind in ("human", "video") else "robot"
+
+    @property
     def joint_names(self) -> tuple[str, ...]:
         """Names of the columns of `joints`."""
         return tuple(self.info["features"][layout.JOINT_STATE]["names"])
@@ -108,6 +115,7 @@ class Episodes:
             action=columns[layout.ACTION].astype(float),
             joints=columns[layout.JOINT_STATE].astype(float),
             action_joints=columns[layout.JOINT_ACTION].astype(float),
+            quality=columns[layout.QUALITY].astype(float) if layout.QUALITY in columns else None,
         )
 
     def frames(self, index: int, camera: str) -> Iterator[Image]:

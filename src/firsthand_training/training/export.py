@@ -28,7 +28,7 @@ from firsthand.policy.checkpoint import (
 )
 from firsthand_training.training.graphs import Graph
 from firsthand_training.training.methods.interface import Method
-from firsthand_training.training.training_state import TrainedModel, load_trained_model
+from firsthand_training.training.training_state import TrainedModel, load_trained_model, statistics_tensors
 from firsthand_training.training.windows import Statistics, WindowSettings
 
 OPSET = 17
@@ -38,31 +38,34 @@ AGREEMENT = 0.99  # smallest share of equal selected blocks; rounding may swap t
 Arrays = dict[str, NDArray[Any]]
 
 
-def export(training_state: Path, output: Path, task: str) -> Path:
+def export(training_state: Path, output: Path, task: str, embodiment: str = "robot") -> Path:
     """Write the checkpoint folder of a trained network.
 
     Args:
         training_state: From `train`.
         output: The folder; an older checkpoint in it is replaced.
         task: What the policy does, for the manifest.
+        embodiment: Whose numbers pass in and out of the graphs.
 
     Returns:
         `output`, for `firsthand.policy.session.Policy.load`.
 
     Raises:
-        CheckpointError: The training state is missing or damaged, or the graphs do not agree with the network.
+        CheckpointError: The training state is missing or damaged, knows no such embodiment, or the graphs do not
+            agree with the network.
     """
     trained = load_trained_model(training_state)
     source = trained.description["provenance"].get("cache")
     if source is None:
         raise CheckpointError(f"{training_state} does not say which encoder its features come from; train from a cache")
+    statistics = trained.statistics_of(embodiment)
     output.mkdir(parents=True, exist_ok=True)
     (output / MANIFEST).unlink(missing_ok=True)  # from here to the end this is no checkpoint
-    graphs = write_graphs(trained.method, trained.model, trained.statistics, output)
-    parity = check_parity(graphs, trained.method.window, trained.statistics, output)
-    save_file({name: value.contiguous() for name, value in trained.model.state_dict().items()}, output / WEIGHTS)
-    files = [*(graph.file for graph in graphs), WEIGHTS]
-    write_manifest(output, _manifest(trained, source, task, parity, {name: sha256(output / name) for name in files}))
+    graphs = write_graphs(trained.method, trained.model, statistics, output)
+    parity = check_parity(graphs, trained.method.window, statistics, output)
+    save_file(_tensors(trained), output / WEIGHTS)
+    files = {name: sha256(output / name) for name in [*(graph.file for graph in graphs), WEIGHTS]}
+    write_manifest(output, _manifest(trained, source, task, embodiment, parity, files))
     return output
 
 
@@ -150,10 +153,21 @@ def _random_inputs(window: WindowSettings, statistics: Statistics, seed: int) ->
     return {"features": features.astype(np.float32), "state": state.astype(np.float32)}
 
 
+def _tensors(trained: TrainedModel) -> dict[str, Tensor]:
+    """What a later run needs to start from: the weights by name, and `statistics/..`."""
+    statistics = {f"statistics/{name}": value for name, value in statistics_tensors(trained.statistics).items()}
+    return {name: value.contiguous() for name, value in {**trained.model.state_dict(), **statistics}.items()}
+
+
 def _manifest(
-    trained: TrainedModel, source: dict[str, Any], task: str, parity: dict[str, float], files: dict[str, str]
+    trained: TrainedModel,
+    source: dict[str, Any],
+    task: str,
+    embodiment: str,
+    parity: dict[str, float],
+    files: dict[str, str],
 ) -> Manifest:
-    window, numbers = trained.method.window, trained.statistics.numbers
+    window, numbers = trained.method.window, trained.statistics_of(embodiment).numbers
     normalization = NormalizationSpec(tuple(numbers.mean.tolist()), tuple(numbers.std.tolist()))
     height, width = source["image_size"]
     return Manifest(
@@ -175,6 +189,7 @@ def _manifest(
             **trained.description["provenance"],
             "settings": trained.description["settings"],
             "held_out": trained.description["held_out"],
+            "embodiment": embodiment,
             "step": trained.step,
             "export_parity": parity,
             "torch": torch.__version__,

@@ -1,12 +1,13 @@
 """Features of every episode, computed once by the very encoder that runs on the robot.
 
 The cache is a folder: `cache.json` says what it was made from, `episode_000000.npy` and on hold (frames, V, gh, gw, C)
-as float16, pictures as uint8, memory-mapped when read. A file that exists is whole, so an interrupted run goes on where
-it stopped.
+as float16, pictures as uint8, memory-mapped when read; `episode_000000_1.npy` and on hold the same episode under other
+light. A file that exists is whole, so an interrupted run goes on where it stopped.
 """
 
 import json
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ from firsthand.errors import EpisodeError
 from firsthand.vision.encoder import IMAGE_SIZE
 from firsthand.vision.encoders import SOURCES, StereoEncoder, open_encoder
 from firsthand_training.episodes.read import Episodes
+from firsthand_training.training.picture_jitter import Jitter, JitterSettings, draw_jitter, jitter_pictures
 
 DESCRIPTION = "cache.json"
 
@@ -33,6 +35,9 @@ class CacheSettings:
     height: int = IMAGE_SIZE[0]
     """Height that images are resized to, [px], for DINOv2 a multiple of 14."""
     width: int = IMAGE_SIZE[1]
+    variants: int = 0
+    """Also encode every episode this many times under other light, one draw an episode; as many times the cost."""
+    jitter: JitterSettings = field(default_factory=JitterSettings)
     threads: int = 1
     """CPU threads of the encoder."""
 
@@ -40,6 +45,8 @@ class CacheSettings:
         """Refuse settings that mean nothing."""
         if self.every < 1:
             raise ValueError(f"expected to encode every 1st or later frame, got every = {self.every}")
+        if self.variants < 0:
+            raise ValueError(f"expected 0 variants or more, got {self.variants}")
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,8 @@ class Description:
     image_size: tuple[int, int]  # height, width [px]
     every: int
     fps: int
+    variants: int = 0  # other lights
+    jitter: dict[str, float] | None = None  # how different they are; None without variants
 
 
 @dataclass(frozen=True)
@@ -82,20 +91,28 @@ class FeatureCache:
         """Frames from one cached frame to the next."""
         return self.description.every
 
-    def features(self, episode: int) -> NDArray[np.float16 | np.uint8]:
-        """Memory-mapped features of one episode, (frames, V, gh, gw, C)."""
-        path = self.path(episode)
+    def features(self, episode: int, variant: int = 0) -> NDArray[np.float16 | np.uint8]:
+        """Memory-mapped features of one episode, (frames, V, gh, gw, C): as filmed, or a variant counted from 1."""
+        path = self.path(episode, variant)
         if not path.is_file():
             raise EpisodeError(f"the cache at {self.root} lacks episode {episode}; run the caching again to go on")
         return np.load(path, mmap_mode="r")
 
-    def path(self, episode: int) -> Path:
+    def path(self, episode: int, variant: int = 0) -> Path:
         """Where the features of an episode lie."""
-        return self.root / f"episode_{episode:06d}.npy"
+        return self.root / (f"episode_{episode:06d}_{variant}.npy" if variant else f"episode_{episode:06d}.npy")
+
+    def whole(self, episode: int) -> bool:
+        """Whether an episode has all its features."""
+        return all(self.path(episode, variant).is_file() for variant in range(self.description.variants + 1))
 
 
 def cache_features(
-    episodes: Path, output: Path, settings: CacheSettings = CacheSettings(), progress: bool = True
+    episodes: Path,
+    output: Path,
+    settings: CacheSettings = CacheSettings(),
+    progress: bool = True,
+    share: tuple[int, int] = (0, 1),
 ) -> Path:
     """Encode every episode of a dataset with the runtime encoder, keeping what is already done.
 
@@ -104,6 +121,7 @@ def cache_features(
         output: The cache folder.
         settings: What is encoded.
         progress: Show a progress bar.
+        share: Of the work, which of how many: episode n is encoded here if n modulo the second is the first.
 
     Returns:
         `output`, for `FeatureCache.open`.
@@ -113,14 +131,14 @@ def cache_features(
     """
     dataset = Episodes.open(episodes)
     cache = _prepare(output, settings, dataset.fps)
-    missing = [number for number in range(len(dataset)) if not cache.path(number).is_file()]
+    missing = [number for number in range(share[0], len(dataset), share[1]) if not cache.whole(number)]
     if not missing:
         return output
     encoder = open_encoder(settings.encoder, (settings.height, settings.width), threads=settings.threads)
     frames = sum(_count(dataset.records[number].length, settings.every) for number in missing)
     with tqdm(total=frames, unit="frame", desc="encoding", disable=not progress) as bar:
         for number in missing:
-            _encode_episode(dataset, number, encoder, cache, bar)
+            _encode_episode(dataset, number, encoder, cache, settings, bar)
     return output
 
 
@@ -128,9 +146,11 @@ def _prepare(output: Path, settings: CacheSettings, fps: int) -> FeatureCache:
     """Make the folder, or check that the one there was made the same way."""
     size = (settings.height, settings.width)
     wanted = Description(settings.encoder, SOURCES[settings.encoder], size, settings.every, fps)
+    if settings.variants:
+        wanted = replace(wanted, variants=settings.variants, jitter=asdict(settings.jitter))
     if not (output / DESCRIPTION).is_file():
         output.mkdir(parents=True, exist_ok=True)
-        temporary = output / f"{DESCRIPTION}.tmp"
+        temporary = output / f"{DESCRIPTION}.{os.getpid()}.tmp"  # several processes may come here together
         temporary.write_text(json.dumps(asdict(wanted), indent=1) + "\n", encoding="utf-8")
         temporary.replace(output / DESCRIPTION)
     cache = FeatureCache.open(output)
@@ -140,17 +160,27 @@ def _prepare(output: Path, settings: CacheSettings, fps: int) -> FeatureCache:
 
 
 def _encode_episode(
-    dataset: Episodes, number: int, encoder: StereoEncoder, cache: FeatureCache, bar: "tqdm[None]"
+    dataset: Episodes,
+    number: int,
+    encoder: StereoEncoder,
+    cache: FeatureCache,
+    settings: CacheSettings,
+    bar: "tqdm[None]",
 ) -> None:
-    features = []
+    """Encode an episode as filmed, and under the light of each variant."""
+    drawn = [draw_jitter(settings.jitter, number, variant) for variant in range(1, settings.variants + 1)]
+    lights = [Jitter(), *drawn]
+    features: list[list[NDArray[np.float16 | np.uint8]]] = [[] for _ in lights]
     for index, pair in enumerate(dataset.stereo_frames(number)):
         if index % cache.every == 0:
-            features.append(encoder.encode(pair).astype(encoder.storage))
+            for light, encoded in zip(lights, features, strict=True):
+                encoded.append(encoder.encode(jitter_pictures(pair, light)).astype(encoder.storage))
             bar.update()
-    temporary = cache.path(number).with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        np.save(file, np.stack(features))
-    temporary.replace(cache.path(number))
+    for variant, encoded in enumerate(features):
+        temporary = cache.path(number, variant).with_suffix(".tmp")
+        with temporary.open("wb") as file:
+            np.save(file, np.stack(encoded))
+        temporary.replace(cache.path(number, variant))
 
 
 def _count(frames: int, every: int) -> int:

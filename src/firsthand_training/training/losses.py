@@ -38,7 +38,7 @@ class LossSettings:
 def world_model_loss(output: WorldModelOutput, batch: Batch, layout: BlockLayout, settings: LossSettings) -> Losses:
     """L_total, eq. (5), of a training batch, and its terms by the names of `LossSettings`."""
     terms = {
-        "action": action_loss(output.actions, batch.actions, batch.action_mask, settings.wrist),
+        "action": action_loss(output.actions, batch.actions, batch.action_weight, settings.wrist),
         "dynamics": dynamics_loss(output.levels, batch.future, batch.future_mask),
         **_regularizers(output.selections, layout, settings),
     }
@@ -48,7 +48,10 @@ def world_model_loss(output: WorldModelOutput, batch: Batch, layout: BlockLayout
 
 
 def action_loss(predicted: Tensor, actions: Tensor, mask: Tensor, wrist: float = 1.0) -> Tensor:
-    """L_act: mean absolute error of (B, H, 54) normalised actions where the (B, H) mask is true."""
+    """L_act: mean absolute error of (B, H, 54) normalised actions where the (B, H) mask is true.
+
+    The mask may also be `Batch.action_weight`: a step with half the quality pulls half as much.
+    """
     weights = torch.ones(SIZE, device=actions.device)
     weights[WRIST_ROTATIONS] = wrist
     weights[WRIST_POSITIONS] = wrist
@@ -84,4 +87,4 @@ def _regularizers(selections: tuple[Selection, ...], layout: BlockLayout, settin
 
 
 def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    return (values * mask).sum() / mask.sum().clamp(min=1)
+    return (values * mask).sum() / (mask > 0).sum().clamp(min=1)

@@ -1,7 +1,8 @@
 """How good a network is on episodes that it was not trained on, in millimetres and degrees.
 
-Small errors mean little by themselves, so every number stands beside the trivial answer: holding the current hand state
-for actions, copying the current features for the future.
+Small errors mean little by themselves, so every number stands beside trivial answers: holding the current hand state or
+answering the mean of the data for actions, copying the current features for the future. And a network may live on one
+input alone: what it says without pictures and without a state tells which.
 """
 
 from collections.abc import Iterator
@@ -25,9 +26,10 @@ def validate(model: nn.Module, windows: Windows, count: int = 256, size: int = 1
     """Errors over `count` windows spread evenly over the held-out episodes.
 
     Returns:
-        `action/<group>` and `hold/<group>` for the groups wrist_mm, wrist_deg, fingertip_mm, head_deg (mean over the
-        chunk); if the network predicts features, `skill` = 1 - error / copy error, `skill/moving` on the patches that
-        change most, and `skill/<frames ahead>`.
+        `<answer>/<group>`, mean over the chunk. Answers: action (the network's), hold and mean (the trivial ones),
+        without_images and without_state (the network's, with that input at the mean of the data). Groups: wrist_mm,
+        wrist_deg, fingertip_mm, head_deg. If the network predicts features: `skill` = 1 - error / copy error,
+        `skill/moving` on the patches that change most, and `skill/<frames ahead>`.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -68,10 +70,19 @@ def _errors(model: nn.Module, batch: Batch, windows: Windows) -> dict[str, Array
     output, numbers = model(batch.features, batch.state), windows.statistics.numbers
     inside = batch.action_mask.cpu().numpy()
     target = numbers.denormalize(_array(batch.actions))
-    predicted = numbers.denormalize(_array(output.actions))
-    hold = np.broadcast_to(numbers.denormalize(_array(batch.state))[:, None], target.shape)
-    errors = {f"action/{name}": value[inside] for name, value in action_errors(predicted, target).items()}
-    errors |= {f"hold/{name}": value[inside] for name, value in action_errors(hold, target).items()}
+    nothing_seen, nothing_felt = torch.zeros_like(batch.features), torch.zeros_like(batch.state)
+    answers = {
+        "action": output.actions,
+        "hold": batch.state[:, None].expand_as(batch.actions),
+        "mean": torch.zeros_like(batch.actions),
+        "without_images": model(nothing_seen, batch.state).actions,
+        "without_state": model(batch.features, nothing_felt).actions,
+    }
+    errors = {
+        f"{answer}/{name}": value[inside]
+        for answer, actions in answers.items()
+        for name, value in action_errors(numbers.denormalize(_array(actions)), target).items()
+    }
     if output.future_features is None:
         return errors
     current = pool_grid(batch.features, windows.settings.pool).flatten(2, 3)

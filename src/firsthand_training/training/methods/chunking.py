@@ -44,7 +44,7 @@ class ChunkingLossSettings:
 def chunking_loss(output: ChunkingOutput, batch: Batch, settings: ChunkingLossSettings) -> Losses:
     """The objective of a training batch as published: steps beyond the episode count as errors of zero."""
     assert output.style is not None, "the style is read from the true actions; pass them to the network"
-    error = (output.actions - batch.actions).abs() * batch.action_mask[..., None]
+    error = (output.actions - batch.actions).abs() * batch.action_weight[..., None]
     wrists = [torch.cat([error[..., piece] for piece in wrist], dim=-1).mean() for wrist in WRISTS]
     terms = {
         "action": error.mean() * (SIZE / settings.dimensions),

@@ -47,9 +47,11 @@ class WorldModelMethod:
         """Nothing comes from elsewhere."""
 
     def loss(self, network: nn.Module, batch: Batch) -> Losses:
-        """L_total, eq. (5)."""
+        """L_total, eq. (5), in float32 whatever the network runs in."""
         model = cast(WorldModelPolicy, network)
-        return world_model_loss(model(batch.features, batch.state), batch, model.layout, self.losses)
+        output = model(batch.features, batch.state)
+        with torch.autocast(batch.state.device.type, enabled=False):
+            return world_model_loss(output, batch, model.layout, self.losses)
 
     def graphs(self, network: nn.Module, statistics: Statistics) -> tuple[Graph, ...]:
         """First what will be seen, then what to do about it."""
