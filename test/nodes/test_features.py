@@ -72,6 +72,13 @@ def test_features_are_the_encoders_with_the_pictures_stamp(ros, encoder):
     np.testing.assert_array_equal(read_features(message), encoder.encode(np.stack(seen)))
 
 
+def test_int8_is_a_parameter(ros):
+    rig = Rig(ros, precision="int8", provider="cpu")
+    seen = rig.show(noise(0), noise(1), rig.now_ns)
+    ros.spin_until(lambda: rig.heard, what="features")
+    np.testing.assert_array_equal(read_features(rig.heard[0]), Encoder.load(precision="int8").encode(np.stack(seen)))
+
+
 def test_a_checkpoint_says_which_features_it_takes(ros, write_checkpoint):
     spec = EncoderSpec("pixels", "", (90, 160), (2, 90, 160, 3))
     rig = Rig(ros, checkpoint=str(write_checkpoint(spec.feature_shape, encoder=spec)))

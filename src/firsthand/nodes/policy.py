@@ -15,6 +15,7 @@ from trajectory_msgs.msg import MultiDOFJointTrajectory
 from visualization_msgs.msg import MarkerArray
 
 from firsthand.errors import CheckpointError
+from firsthand.inference import PROVIDERS, Runtime
 from firsthand.nodes.diagnostics import OK, Diagnostics, Status
 from firsthand.nodes.image_messages import read_features
 from firsthand.nodes.intake import Intake, Latencies, LatestWorker, StaleInput, check_age
@@ -42,6 +43,8 @@ class PolicySettings:
         0.02, "How far in time the hand state may be from the features, [s].", minimum=0.001, maximum=1.0
     )
     threads: int = setting(1, "CPU threads of the network.", minimum=1, maximum=64)
+    provider: str = setting("auto", "What runs the network; auto is CUDA where it is, else the CPU.", choices=PROVIDERS)
+    cuda_graph: bool = setting(False, "With cuda or tensorrt: launch all kernels of a graph at once.")
 
 
 class PolicyNode(RunnableNode):
@@ -50,7 +53,8 @@ class PolicyNode(RunnableNode):
     def __init__(self, **options: object) -> None:
         super().__init__("policy", **options)
         self._settings = read_parameters(self, PolicySettings)
-        self._policy = Policy.load(self._settings.checkpoint, self._settings.threads)
+        s = self._settings
+        self._policy = Policy.load(s.checkpoint, Runtime(s.provider, s.threads, cuda_graph=s.cuda_graph))
         _check_encoder(self._policy)
         self._features, self._states = Intake(self, "features"), Intake(self, "hand_state")
         self._latency, self._inference = Latencies(), Latencies()

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from firsthand.errors import ModelError
+from firsthand.inference import DEFAULT, Runtime
 from firsthand.vision import dinov2_graph, encoder, pixels
 
 SOURCES = {encoder.NAME: dinov2_graph.SOURCE_SHA256, pixels.NAME: ""}
@@ -36,15 +37,20 @@ class StereoEncoder(Protocol):
 
 
 def open_encoder(
-    name: str = encoder.NAME, image_size: tuple[int, int] = encoder.IMAGE_SIZE, views: int = 2, threads: int = 1
+    name: str = encoder.NAME,
+    image_size: tuple[int, int] = encoder.IMAGE_SIZE,
+    views: int = 2,
+    runtime: Runtime = DEFAULT,
+    precision: str = "float32",
 ) -> StereoEncoder:
-    """Open an encoder by its name.
+    """Open an encoder by its name; pixels have no graph to run, nor to run in fewer bits.
 
     Raises:
         ModelError: There is no encoder of that name, or its weights are not installed.
+        InferenceError: It cannot run as asked.
     """
     if name == encoder.NAME:
-        return encoder.Encoder.load(image_size, views, threads)
+        return encoder.Encoder.load(image_size, views, runtime, precision)
     if name == pixels.NAME:
         return pixels.Pixels(image_size, views)
     raise ModelError(f"no encoder {name!r}; there are {', '.join(SOURCES)}")

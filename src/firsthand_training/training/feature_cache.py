@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from firsthand.errors import EpisodeError
+from firsthand.inference import Runtime
 from firsthand.vision.encoder import IMAGE_SIZE
 from firsthand.vision.encoders import SOURCES, StereoEncoder, open_encoder
 from firsthand_training.episodes.read import Episodes
@@ -134,7 +135,9 @@ def cache_features(
     missing = [number for number in range(share[0], len(dataset), share[1]) if not cache.whole(number)]
     if not missing:
         return output
-    encoder = open_encoder(settings.encoder, (settings.height, settings.width), threads=settings.threads)
+    encoder = open_encoder(
+        settings.encoder, (settings.height, settings.width), runtime=Runtime(threads=settings.threads)
+    )
     frames = sum(_count(dataset.records[number].length, settings.every) for number in missing)
     with tqdm(total=frames, unit="frame", desc="encoding", disable=not progress) as bar:
         for number in missing:
