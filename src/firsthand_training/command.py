@@ -17,6 +17,7 @@ from firsthand_training.evaluation.figures import plot_horizon, plot_success
 from firsthand_training.evaluation.film import FilmSettings, make_film
 from firsthand_training.evaluation.recordings import compare_with_recording
 from firsthand_training.evaluation.results import markdown_table, read_results
+from firsthand_training.evaluation.surprise import CalibrationSettings, calibrate_checkpoint
 
 DESCRIPTION = """Offline work on two-handed skills: everything before and after the robot.
 
@@ -31,6 +32,7 @@ examples:
   firsthand-lab evaluate --policy my_push --variant ood         of another one, on unfamiliar objects and rooms
   firsthand-lab evaluate --recording BAG                        what the policy would have said along a recording
   firsthand-lab compare id.json ood.json --figure all.png       results of evaluate --json side by side
+  firsthand-lab calibrate --policy my_push                      what is usual for it: the surprise monitor needs that
   firsthand-lab film --bag BAG --output film.mp4                a recording with the predictions drawn in"""
 
 
@@ -109,6 +111,20 @@ class Compare:
 
 
 @dataclass(frozen=True)
+class Calibrate:
+    """Measure what is usual for a checkpoint, so that at run time it can be surprised."""
+
+    settings: Annotated[CalibrationSettings, tyro.conf.arg(name="")] = field(default_factory=CalibrationSettings)
+
+    def run(self) -> None:
+        """Print what was measured, and the file beside the checkpoint."""
+        path, usual = calibrate_checkpoint(self.settings)
+        print(f"usual is what {usual.frames} frames of {usual.rollouts} rollouts are; the levels of surprise are")
+        print(f"  {usual.event:.2f} standard deviations, and {usual.unfamiliar:.2f} times the error of copying")
+        print(path)
+
+
+@dataclass(frozen=True)
 class Film:
     """Make a film of a bag: what the robot saw with the predicted trajectories drawn in."""
 
@@ -137,7 +153,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _commands() -> dict[str, Any]:
     """The commands that the installed extras allow: without torch, training is left out."""
-    commands: dict[str, Any] = {"demos": Demos, "evaluate": Evaluate, "compare": Compare, "film": Film}
+    commands: dict[str, Any] = {
+        "demos": Demos, "evaluate": Evaluate, "compare": Compare, "calibrate": Calibrate, "film": Film,
+    }  # fmt: skip
     if importlib.util.find_spec("torch") is not None:
         from firsthand_training.training.command import Cotrain, Export, Finetune, Pretrain, Train
 

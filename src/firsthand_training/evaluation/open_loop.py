@@ -16,8 +16,9 @@ from tqdm import tqdm
 
 from firsthand.errors import EpisodeError
 from firsthand.policy.session import Policy, Prediction
+from firsthand.policy.surprise import pool_features
 from firsthand.vision.encoders import StereoEncoder
-from firsthand_training.evaluation.metrics import HandErrors, feature_errors, hand_errors, pool_features, skill
+from firsthand_training.evaluation.metrics import HandErrors, feature_errors, hand_errors, skill
 from firsthand_training.evaluation.statistics import percentiles
 
 Array = NDArray[np.floating]
