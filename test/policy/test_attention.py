@@ -85,3 +85,12 @@ def test_other_pictures_and_other_networks_are_refused(manifest, blocks):
         blocks.shares(selected_only(168))
     with pytest.raises(CheckpointError, match="selects no blocks: no block"):
         Blocks.of(replace(manifest, network={key: manifest.network[key] for key in manifest.network if key != "block"}))
+
+
+def test_a_network_of_one_view_is_shown_on_the_left_picture(manifest):
+    mono = Blocks.of(replace(manifest, network={**manifest.network, "views": 1}))
+    images = np.stack([np.full((HEIGHT, WIDTH, 3), level, np.uint8) for level in (200, 90)])
+    drawn = draw_attention(images, selected_only(0), mono)
+    assert len(mono.frames) == 84
+    assert drawn.shape[1] == WIDTH + 16
+    assert (drawn == 200).all(-1).any()

@@ -78,7 +78,7 @@ def draw_attention(images: Image, selected: NDArray[np.integer], blocks: Blocks)
     """Draw what was looked at: lit where heads look, a dot for each head, as large as its share of the queries.
 
     Args:
-        images: (views, H, W, 3) RGB, of the observation.
+        images: (views, H, W, 3) RGB, of the observation; a network of one view takes the first.
         selected: (layers, heads, H, k), from `Prediction`.
         blocks: Of the checkpoint.
 
@@ -86,13 +86,14 @@ def draw_attention(images: Image, selected: NDArray[np.integer], blocks: Blocks)
         (H', W', 3): the views side by side, under each its predicted frames, and a legend.
 
     Raises:
-        ImageError: Another number of views than the network has.
+        ImageError: Fewer views than the network has.
         CheckpointError: The indices are of another network.
     """
     shares = blocks.shares(selected)
-    if images.ndim != 4 or len(images) != blocks.views.max() + 1:
-        raise ImageError(f"expected {blocks.views.max() + 1} pictures of one size, got shape {images.shape}")
-    panels = [_view(image, view, shares, blocks) for view, image in enumerate(images)]
+    views = int(blocks.views.max()) + 1
+    if images.ndim != 4 or len(images) < views:
+        raise ImageError(f"expected {views} pictures of one size, got shape {images.shape}")
+    panels = [_view(image, view, shares, blocks) for view, image in enumerate(images[:views])]
     gap = np.full((panels[0].shape[0], MARGIN, 3), PAPER, np.uint8)
     row = np.concatenate([part for panel in panels for part in (gap, panel)] + [gap], axis=1)
     return np.concatenate([row, _legend(row.shape[1], len(shares))], axis=0)

@@ -144,13 +144,13 @@ class SurpriseMonitor:
 
         Args:
             stamp_ns: Of the frame.
-            features: (views, rows, columns, channels) from the encoder.
+            features: (views, rows, columns, channels) from the encoder; views beyond those of `future` are left out.
             future: (T, views, rows', columns', channels), predicted from them.
 
         Returns:
             None while fewer than half of the leads have a prediction.
         """
-        pooled = pool_features(features, *future.shape[2:4])
+        pooled = pool_features(features[: future.shape[1]], *future.shape[2:4])
         residuals = self._foresight.compare(stamp_ns, pooled)
         self._foresight.add(stamp_ns, pooled, future)
         if not enough(residuals):

@@ -75,7 +75,8 @@ class Witness:
         prediction = self._policy.act(features, hand_state)
         assert prediction.future_features is not None
         stamp_ns = len(self.residuals) * self._period_ns
-        pooled = pool_features(features, *prediction.future_features.shape[2:4])
+        views, rows, columns = prediction.future_features.shape[1:4]
+        pooled = pool_features(features[:views], rows, columns)
         self.residuals.append(self._foresight.compare(stamp_ns, pooled))
         self._foresight.add(stamp_ns, pooled, prediction.future_features)
         return prediction
