@@ -8,7 +8,7 @@ kept, so an interrupted call goes on where it stopped.
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -22,13 +22,15 @@ from firsthand.simulation.disturbance import Disturbance
 from firsthand.simulation.lockstep import RATE, LockStep
 from firsthand.simulation.renderer import StereoRenderer
 from firsthand.simulation.simulated_body import SimulatedBody
+from firsthand_training.demonstrations.actor import Actor, Expert
 from firsthand_training.demonstrations.push_expert import PushExpert
+from firsthand_training.demonstrations.robot_actor import RobotActor
 from firsthand_training.episodes.layout import EpisodeSettings
 from firsthand_training.episodes.merge import merge_datasets
 from firsthand_training.episodes.write import EpisodeWriter, Frame
 
-EXPERTS = {"push": PushExpert}
-"""The scripted expert of each task."""
+EXPERTS: dict[str, Callable[[Actor, int], Expert]] = {"push": PushExpert}
+"""The scripted expert of each task, made from an actor and a seed, once per trial."""
 
 SEEDS_FILE = "seeds.jsonl"
 
@@ -102,7 +104,7 @@ def demonstrate(
     model = RobotModel.load()
     body = SimulatedBody(task, variant, seed)
     lockstep = LockStep(body, model, disturbance)
-    expert = EXPERTS[task](body, model, seed)
+    expert = EXPERTS[task](RobotActor(body, model), seed)
     renderer = StereoRenderer(body.scene)
     observation = lockstep.observe()
     remaining = round(rest * RATE)

@@ -28,6 +28,7 @@ from firsthand.simulation.renderer import StereoRenderer
 from firsthand.simulation.simulated_body import SimulatedBody
 from firsthand.simulation.tasks import check_variant, find_task
 from firsthand.vision.encoder import Encoder
+from firsthand_training.demonstrations.robot_actor import RobotActor
 from firsthand_training.demonstrations.scripted import EXPERTS
 from firsthand_training.evaluation.statistics import Proportion, proportion
 
@@ -225,7 +226,7 @@ class ExpertAgent:
     """The scripted expert, which sees where everything truly is."""
 
     def __init__(self, task: str, body: SimulatedBody, model: RobotModel, seed: int) -> None:
-        self._expert = EXPERTS[task](body, model, seed)
+        self._expert = EXPERTS[task](RobotActor(body, model), seed)
 
     def act(self, observation: Observation) -> Array:
         """The expert's next target."""
