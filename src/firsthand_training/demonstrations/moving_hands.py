@@ -18,6 +18,10 @@ from firsthand_training.demonstrations.minimum_jerk import STEP, Motion, smooth
 
 Array = NDArray[np.floating]
 
+# A steady hand aims beyond its place by a leaky sum of how far off it is found: of an offset less than half is left.
+STEADYING = 0.15  # share of the offset that is added per step
+FORGETTING = 0.9  # share of the sum that is kept per step
+STEADIED = 0.02  # [m], the most, along each axis
 SETTLE = 0.6  # [s], in which a hand goes over from resting to working, and back
 
 
@@ -45,12 +49,21 @@ class Move:
 class MovingHand:
     """One of the hands; positions and rotations are in the world."""
 
-    def __init__(self, actor: Actor, side: int, shape: str) -> None:
-        """A hand where it is measured now; `shape` is the one whose tool point it is led by."""
-        self._actor, self._side = actor, side
+    def __init__(self, actor: Actor, side: int, shape: str, steady: bool = False) -> None:
+        """A hand where it is measured now.
+
+        Args:
+            actor: Whose hand.
+            side: Which one.
+            shape: The shape whose tool point it is led by.
+            steady: Whether it works against being off its place, as is needed to grasp.
+        """
+        self._actor, self._side, self._steady = actor, side, steady
         self._tool = actor.tool(side, shape)
         start = wrists_in_world(actor)[side]
-        self._motion = Motion(start[:3, :3] @ self._tool + start[:3, 3])
+        self._measured = start[:3, :3] @ self._tool + start[:3, 3]
+        self._motion = Motion(self._measured)
+        self._correction = np.zeros(3)
         self._goal, self._pace = self._motion.position, 1.0
         self._rotation = self._turned_from = start[:3, :3]
         self._turn = Ramp(1.0)
@@ -62,8 +75,17 @@ class MovingHand:
         """Where its tool point is to be now, (3,), [m]."""
         return self._motion.position
 
+    @property
+    def measured(self) -> Array:
+        """Where its tool point was found last, (3,), [m]."""
+        return self._measured
+
     def measure(self, world_from_wrist: Array) -> None:
-        """Be drawn towards where the hand is found."""
+        """Be drawn towards where the hand is found; a steady hand also aims to the other side of its place."""
+        self._measured = world_from_wrist[:3, :3] @ self._tool + world_from_wrist[:3, 3]
+        if self._steady:
+            error = self._motion.expected - self._measured
+            self._correction = np.clip(FORGETTING * self._correction + STEADYING * error, -STEADIED, STEADIED)
         self._motion.draw_towards(world_from_wrist[:3, 3] + self._rotation @ self._tool)
 
     def turn(self, seconds: float) -> None:
@@ -94,13 +116,15 @@ class MovingHand:
     @property
     def world_from_wrist(self) -> Array:
         """Where the wrist is to be at the end of the step, (4, 4)."""
-        return pose(self._rotation, self._motion.position - self._rotation @ self._tool)
+        return pose(self._rotation, self._motion.position + self._correction - self._rotation @ self._tool)
 
 
 class MovingHands:
     """Both hands; `hands[side]` is one of them."""
 
-    def __init__(self, actor: Actor, shapes: tuple[str, str], first: int, sway: tuple[float, float]) -> None:
+    def __init__(
+        self, actor: Actor, shapes: tuple[str, str], first: int, sway: tuple[float, float], steady: bool = False
+    ) -> None:
         """Hands where they are now.
 
         Args:
@@ -108,9 +132,10 @@ class MovingHands:
             shapes: The shapes whose tool points lead the left and the right hand.
             first: The hand that works first.
             sway: Amplitude [m] and frequency [Hz] of a resting hand.
+            steady: Whether they work against being off their places.
         """
         self._actor, self._sway = actor, sway
-        self._hands = tuple(MovingHand(actor, side, shape) for side, shape in enumerate(shapes))
+        self._hands = tuple(MovingHand(actor, side, shape, steady) for side, shape in enumerate(shapes))
         self._working = {first}
         self._rest = [float(side != first) for side in range(2)]  # 0 works, 1 rests, between them on the way
         self._step = 0

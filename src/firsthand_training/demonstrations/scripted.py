@@ -23,13 +23,19 @@ from firsthand.simulation.lockstep import RATE, LockStep
 from firsthand.simulation.renderer import StereoRenderer
 from firsthand.simulation.simulated_body import SimulatedBody
 from firsthand_training.demonstrations.actor import Actor, Expert
+from firsthand_training.demonstrations.passing_expert import PassingExpert
+from firsthand_training.demonstrations.pick_place_expert import PickPlaceExpert
 from firsthand_training.demonstrations.push_expert import PushExpert
 from firsthand_training.demonstrations.robot_actor import RobotActor
 from firsthand_training.episodes.layout import EpisodeSettings
 from firsthand_training.episodes.merge import merge_datasets
 from firsthand_training.episodes.write import EpisodeWriter, Frame
 
-EXPERTS: dict[str, Callable[[Actor, int], Expert]] = {"push": PushExpert}
+EXPERTS: dict[str, Callable[[Actor, int], Expert]] = {
+    "push": PushExpert,
+    "pick_place": PickPlaceExpert,
+    "passing": PassingExpert,
+}
 """The scripted expert of each task, made from an actor and a seed, once per trial."""
 
 SEEDS_FILE = "seeds.jsonl"
