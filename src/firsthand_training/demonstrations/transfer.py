@@ -7,8 +7,9 @@ hook the object. What goes wrong is begun anew.
     wait       before it starts
     approach   to its own side of the object
     reach      around it
-    close      until the fingers hold
+    close      until the fingers hold; a poor grip is opened
     lift       straight up; from here on, what has slipped out of the hand is let go
+    return     down again with what slips
     carry      to above its goal
     lower      to its goal
     open       until it is free
@@ -34,13 +35,14 @@ Array = NDArray[np.floating]
 STANDOFF = 0.085  # [m], from the axis of the object before the hand reaches around it
 BACK = 0.10  # [m], along the forearm, after it has let go
 ARRIVED = 0.010  # [m]
-LOST = 0.045  # [m], of the object's axis from the hand: it is not in the hand any more
+SEATED, SLIPPING, LOST = 0.019, 0.030, 0.045  # [m], of the object's axis from where it is held: good, poor, dropped
 ALIGNED = 0.012  # [m], of the hand from the axis of the object before it closes
 LONG = 2.5  # [s], after which it closes as it is
 LOWERING = 1.2  # [s], after which it lets go
 RIM = 0.028  # [m], radius of what an object stands on
 TOUCH = 0.004  # [m], so low it stands
 REST = ("wait", "rest")
+SLOW = ("reach", "lift", "return", "carry", "lower", "open", "back")
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class Transfer:
     patience: float = 0.0  # [s] before it starts
     phase: str = field(default="wait", init=False)
     _time: float = field(default=0.0, init=False)  # [s] in this phase
+    _table: float = field(default=0.0, init=False)  # [m], world, where the object stood
     _mark: Array = field(default_factory=lambda: np.zeros(3), init=False)  # where the hand was when the phase began
     _held: Array = field(default_factory=lambda: np.zeros(3), init=False)  # the object's base when the fingers closed
 
@@ -123,9 +126,11 @@ class Transfer:
         if self.phase == "reach":
             return "close" if self._surrounds(thing) else "reach"
         if self.phase == "close":
-            return "lift" if self._time > self.manner.close + 0.2 else "close"
+            return self._after_close(thing) if self._time > self.manner.close + 0.2 else "close"
         if self.phase in ("lift", "carry", "lower"):
             return self._next_held(thing, hand)
+        if self.phase == "return":
+            return "open" if self._stands(thing, self._table) or self._time > LOWERING else "return"
         if self.phase == "open":
             return "back" if self._time > self.manner.close + 0.1 else "open"
         if self.phase == "back":
@@ -134,15 +139,22 @@ class Transfer:
             return "rest" if _near(hand, self.place.retreat) else "retreat"
         return self.phase
 
+    def _after_close(self, thing: ObjectState) -> str:
+        self._table = thing.position[2]
+        return "lift" if self._slipped(thing) < SEATED else "open"
+
     def _next_held(self, thing: ObjectState, hand: Array) -> str:
-        if self._lost(thing):
+        slipped = self._slipped(thing)
+        if slipped > LOST:
             return "open"
+        if slipped > SLIPPING and self.phase == "lift":
+            return "return"
         if self.phase == "lift":
             return "carry" if hand[2] > self._lifted()[2] - ARRIVED else "lift"
         if self.phase == "carry":
             above = np.linalg.norm((thing.position - self.place.position)[:2]) < ARRIVED
             return "lower" if above else "carry"
-        low = _lowest(thing) < self.place.position[2] + TOUCH
+        low = self._stands(thing, self.place.position[2])
         return "open" if low or self._time > LOWERING else "lower"
 
     def _after_back(self, thing: ObjectState) -> str:
@@ -157,10 +169,15 @@ class Transfer:
         off = np.linalg.norm((self.hand.measured - thing.position)[:2])
         return bool(off < ALIGNED or self._time > LONG)
 
-    def _lost(self, thing: ObjectState) -> bool:
-        """Whether the object is not where the hand holds it."""
+    def _slipped(self, thing: ObjectState) -> float:
+        """How far the axis of the object is from where the hand, as measured, would hold it, [m]."""
         held = thing.position + self.manner.height * thing.rotation[:, 2]
-        return bool(np.linalg.norm(held - self.hand.measured) > LOST)
+        return float(np.linalg.norm(held - self.hand.measured))
+
+    def _stands(self, thing: ObjectState, height: float) -> bool:
+        """Whether the object, which may be tilted, touches a floor at a height."""
+        rim = RIM * np.sqrt(max(0.0, 1.0 - thing.rotation[2, 2] ** 2))
+        return bool(thing.position[2] - rim < height + TOUCH)
 
     def _enter(self, phase: str, thing: ObjectState) -> None:
         if phase == "approach":
@@ -182,8 +199,12 @@ class Transfer:
             return self._around(thing)
         if self.phase == "lift":
             return self._lifted()
+        if self.phase == "return":
+            return np.array([self._mark[0], self._mark[1], self._table - self._held[2]])
         if self.phase in ("carry", "lower"):
             return self._with_object_at(thing)
+        if self.phase == "open":
+            return self._centred(thing)
         if self.phase == "back":
             return self._backed()
         if self.phase == "retreat":
@@ -192,7 +213,11 @@ class Transfer:
 
     @property
     def _pace(self) -> float:
-        return self.manner.carry_pace if self.phase in ("reach", "lift", "carry", "lower", "back") else self.manner.pace
+        return (
+            self.manner.carry_pace
+            if self.phase in ("reach", "lift", "return", "carry", "lower", "back")
+            else self.manner.pace
+        )
 
     def _around(self, thing: ObjectState) -> Array:
         """Where the tool point is with the open hand around the object."""
@@ -211,6 +236,12 @@ class Transfer:
         height = self.place.clear if self.phase == "carry" else self.place.position[2]
         return np.array([x, y, height - self._held[2]])
 
+    def _centred(self, thing: ObjectState) -> Array:
+        """Around the object, so that neither thumb nor fingers take it along when the hand draws back."""
+        if self._slipped(thing) > LOST:
+            return self._mark
+        return np.array([thing.position[0], thing.position[1], self._mark[2]])
+
     def _lifted(self) -> Array:
         """Straight over where the fingers closed, the object high enough for its way."""
         return np.array([self._mark[0], self._mark[1], self.place.clear - self._held[2]])
@@ -219,11 +250,6 @@ class Transfer:
         forearm = self.rotation(self._mark)[:, 0].copy()
         forearm[2] = 0.0
         return self._mark - BACK * forearm
-
-
-def _lowest(thing: ObjectState) -> float:
-    """Height of the lowest point of the rim that a tilted object stands on, [m]."""
-    return float(thing.position[2] - RIM * np.sqrt(max(0.0, 1.0 - thing.rotation[2, 2] ** 2)))
 
 
 def _near(first: Array, second: Array) -> bool:
