@@ -13,7 +13,8 @@ from firsthand_training.demonstrations.transfer import Place, Transfer, Transfer
 
 Array = NDArray[np.floating]
 
-OVER_WALLS = 0.012  # [m], by which the base of the object is below the walls when it is let go: the hand stays above
+BELOW_WALLS = 0.012  # [m], of the base of the object when it is let go: the hand stays above them
+MARGIN = 0.02  # [m], over the walls on the way, beside what every hand lifts
 INSIDE = 0.075  # [m], from the middle of the box
 
 
@@ -73,8 +74,8 @@ class PickPlaceExpert:
         walls = box.position[2] + self._box.height
         middle = box.position[:2] + self._manner.aim
         return Place(
-            position=np.array([*middle, walls - OVER_WALLS]),
+            position=np.array([*middle, walls - BELOW_WALLS]),
             tolerance=INSIDE,
-            clear=walls + self._manner.transfer.lift,
+            clear=walls + MARGIN + self._manner.transfer.lift,
             retreat=np.array(self._manner.retreat),
         )

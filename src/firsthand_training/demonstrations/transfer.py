@@ -37,7 +37,7 @@ BACK = 0.10  # [m], along the forearm, after it has let go
 ARRIVED = 0.010  # [m]
 SEATED, SLIPPING, LOST = 0.019, 0.030, 0.045  # [m], of the object's axis from where it is held: good, poor, dropped
 ALIGNED = 0.012  # [m], of the hand from the axis of the object before it closes
-LONG = 2.5  # [s], after which it closes as it is
+LONG = 2.5  # [s], after which it closes, or lowers, a little off its place
 LOWERING = 1.2  # [s], after which it lets go
 RIM = 0.028  # [m], radius of what an object stands on
 TOUCH = 0.004  # [m], so low it stands
@@ -152,8 +152,9 @@ class Transfer:
         if self.phase == "lift":
             return "carry" if hand[2] > self._lifted()[2] - ARRIVED else "lift"
         if self.phase == "carry":
-            above = np.linalg.norm((thing.position - self.place.position)[:2]) < ARRIVED
-            return "lower" if above else "carry"
+            off = np.linalg.norm((thing.position - self.place.position)[:2])
+            near = ARRIVED if self._time < LONG else self.place.tolerance / 2
+            return "lower" if off < near else "carry"
         low = self._stands(thing, self.place.position[2])
         return "open" if low or self._time > LOWERING else "lower"
 
