@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from firsthand.simulation.tasks.interface import ObjectState
 from firsthand.simulation.tasks.passing import ZONE_CENTER
+from firsthand.simulation.tasks.push import UPRIGHT
 from firsthand_training.demonstrations.actor import LEFT, RIGHT, Actor
 from firsthand_training.demonstrations.moving_hands import MovingHands
 from firsthand_training.demonstrations.transfer import Place, Transfer, TransferManner
@@ -74,7 +75,9 @@ class PassingExpert:
         return self._hands.step({side: move for side, move in moves.items() if move is not None})
 
     def _take_turns(self, thing: ObjectState) -> None:
-        """Let the other hand begin when it is its turn."""
+        """Let the other hand begin when it is its turn; nobody takes up what has fallen over."""
+        if thing.rotation[2, 2] < UPRIGHT:
+            return
         transfer = self._transfers[self._side]
         if self._side == RIGHT:
             away = transfer.phase in ("retreat", "rest") and self._hands[RIGHT].position[1] < OUT_OF_THE_WAY
@@ -82,6 +85,7 @@ class PassingExpert:
         else:
             begins = transfer.phase in ("retreat", "rest") and thing.position[1] < TOO_FAR_RIGHT
         if begins:
+            transfer.watches = False
             self._side = LEFT if self._side == RIGHT else RIGHT
             self._transfers[self._side] = self._transfer(self._side)
 

@@ -13,8 +13,8 @@ hook the object. What goes wrong is begun anew.
     carry      to above its goal
     lower      to its goal
     open       until it is free
-    back       along the forearm; if the object is not where it was to be, to approach again
-    retreat    out of the way
+    back       along the forearm
+    retreat    out of the way; an object that stands elsewhere than it was to is approached again
     rest       the work is done
 """
 
@@ -35,13 +35,19 @@ Array = NDArray[np.floating]
 STANDOFF = 0.085  # [m], from the axis of the object before the hand reaches around it
 BACK = 0.10  # [m], along the forearm, after it has let go
 ARRIVED = 0.010  # [m]
-SEATED, SLIPPING, LOST = 0.019, 0.030, 0.045  # [m], of the object's axis from where it is held: good, poor, dropped
+SEATED, ESCAPING = (
+    0.020,
+    0.026,
+)  # [m], of the object's axis from where it is held: a good grip, a hopeless one
+SLIPPING, LOST = 0.030, 0.045  # [m], of the same, when it has been lifted: a poor grip, none
+FOLLOWING = 0.6  # share of what the closing fingers move the object by that the hand goes after it
 ALIGNED = 0.012  # [m], of the hand from the axis of the object before it closes
 LONG = 2.5  # [s], after which it closes, or lowers, a little off its place
 LOWERING = 1.2  # [s], after which it lets go
 RIM = 0.028  # [m], radius of what an object stands on
 TOUCH = 0.004  # [m], so low it stands
 REST = ("wait", "rest")
+AFTERWARDS = ("retreat", "rest")
 SLOW = ("reach", "lift", "return", "carry", "lower", "open", "back")
 
 
@@ -94,11 +100,12 @@ class Transfer:
     place: Place
     manner: TransferManner
     patience: float = 0.0  # [s] before it starts
+    watches: bool = True  # whether the object is still this hand's when it has let go
     phase: str = field(default="wait", init=False)
     _time: float = field(default=0.0, init=False)  # [s] in this phase
-    _table: float = field(default=0.0, init=False)  # [m], world, where the object stood
+    _stood: Array = field(default_factory=lambda: np.zeros(3), init=False)  # the object, when they began to close
     _mark: Array = field(default_factory=lambda: np.zeros(3), init=False)  # where the hand was when the phase began
-    _held: Array = field(default_factory=lambda: np.zeros(3), init=False)  # the object's base when the fingers closed
+    _held: Array = field(default_factory=lambda: np.zeros(3), init=False)  # from hand to object, in the grip
 
     def move(self, thing: ObjectState) -> Move | None:
         """What the hand does in the coming step; None to rest."""
@@ -126,22 +133,26 @@ class Transfer:
         if self.phase == "reach":
             return "close" if self._surrounds(thing) else "reach"
         if self.phase == "close":
-            return self._after_close(thing) if self._time > self.manner.close + 0.2 else "close"
+            return self._next_closing(thing)
         if self.phase in ("lift", "carry", "lower"):
             return self._next_held(thing, hand)
         if self.phase == "return":
-            return "open" if self._stands(thing, self._table) or self._time > LOWERING else "return"
+            return "open" if self._stands(thing, self._stood[2]) or self._time > LOWERING else "return"
         if self.phase == "open":
             return "back" if self._time > self.manner.close + 0.1 else "open"
         if self.phase == "back":
-            return self._after_back(thing) if _near(hand, self._backed()) else "back"
-        if self.phase == "retreat":
-            return "rest" if _near(hand, self.place.retreat) else "retreat"
-        return self.phase
+            return "retreat" if _near(hand, self._backed()) else "back"
+        if self.phase == "retreat" and _near(hand, self.place.retreat):
+            return "rest"
+        return "approach" if self.phase in AFTERWARDS and self.watches and self._misplaced(thing) else self.phase
 
-    def _after_close(self, thing: ObjectState) -> str:
-        self._table = thing.position[2]
-        return "lift" if self._slipped(thing) < SEATED else "open"
+    def _next_closing(self, thing: ObjectState) -> str:
+        slipped = self._slipped(thing)
+        if slipped > ESCAPING:
+            return "open"
+        if self._time < self.manner.close + 0.2:
+            return "close"
+        return "lift" if slipped < SEATED else "open"
 
     def _next_held(self, thing: ObjectState, hand: Array) -> str:
         slipped = self._slipped(thing)
@@ -158,10 +169,10 @@ class Transfer:
         low = self._stands(thing, self.place.position[2])
         return "open" if low or self._time > LOWERING else "lower"
 
-    def _after_back(self, thing: ObjectState) -> str:
-        """Done, or once more; what has fallen over is left alone."""
-        placed = np.linalg.norm((thing.position - self.place.position)[:2]) < self.place.tolerance
-        return "retreat" if placed or thing.rotation[2, 2] < UPRIGHT else "approach"
+    def _misplaced(self, thing: ObjectState) -> bool:
+        """Whether it is to be done once more; what has fallen over is left alone."""
+        off = np.linalg.norm((thing.position - self.place.position)[:2])
+        return bool(off > self.place.tolerance and thing.rotation[2, 2] > UPRIGHT)
 
     def _surrounds(self, thing: ObjectState) -> bool:
         """Whether the hand is around the object, as measured."""
@@ -185,6 +196,7 @@ class Transfer:
             self.hand.turn(1.0)
             self.hand.take("pre_grasp", 0.8)
         if phase == "close":
+            self._stood = thing.position
             self.hand.take("tripod", self.manner.close)
         if phase == "lift":
             self._held = thing.position - self.hand.position
@@ -201,9 +213,11 @@ class Transfer:
         if self.phase == "lift":
             return self._lifted()
         if self.phase == "return":
-            return np.array([self._mark[0], self._mark[1], self._table - self._held[2]])
+            return np.array([self._mark[0], self._mark[1], self._stood[2] - self._held[2]])
         if self.phase in ("carry", "lower"):
             return self._with_object_at(thing)
+        if self.phase == "close":
+            return self._mark + FOLLOWING * (thing.position - self._stood) * [1.0, 1.0, 0.0]
         if self.phase == "open":
             return self._centred(thing)
         if self.phase == "back":

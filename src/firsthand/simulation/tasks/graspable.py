@@ -23,7 +23,7 @@ def draw_graspable(variant: str, rng: np.random.Generator, position: tuple[float
         kind=kind,
         parts=parts,
         mass=float(rng.uniform(0.12, 0.3)),
-        friction=float(rng.uniform(0.36, 0.48)),
+        friction=float(rng.uniform(0.40, 0.52)),
         position=position,
         yaw=float(rng.uniform(-np.pi, np.pi)),
         radius=radius,
@@ -33,7 +33,7 @@ def draw_graspable(variant: str, rng: np.random.Generator, position: tuple[float
 
 def jar(rng: np.random.Generator, color: Color) -> Shape:
     """A spice jar: a printed sleeve under a coloured lid."""
-    radius, half = rng.uniform(0.027, 0.032), rng.uniform(0.055, 0.062)
+    radius, half = rng.uniform(0.027, 0.030), rng.uniform(0.055, 0.062)
     sleeve = Texture("label", CREAM, color, int(rng.integers(1000)))
     lid = Part("cylinder", (radius + 0.001, 0.009), (0, 0, 2 * half - 0.008), color, shown_only=True)
     return (Part("cylinder", (radius, half), (0, 0, half), sleeve), lid), radius, 2 * half
@@ -65,7 +65,7 @@ def toy(rng: np.random.Generator, color: Color) -> Shape:
 
 def hexagon(rng: np.random.Generator, color: Color) -> Shape:
     """A striped block of six or eight sides."""
-    radius, half, sides = rng.uniform(0.028, 0.032), rng.uniform(0.055, 0.062), int(rng.choice([6, 8]))
+    radius, half, sides = rng.uniform(0.028, 0.031), rng.uniform(0.055, 0.062), int(rng.choice([6, 8]))
     surface = Texture("stripes", color, CREAM, int(rng.integers(1000)))
     return (Part("prism", (radius, half, sides), (0, 0, half), surface),), radius, 2 * half
 

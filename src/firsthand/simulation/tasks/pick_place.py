@@ -28,7 +28,7 @@ class PickPlace:
 
     name = "pick_place"
     instruction = "pick up the object with the right hand and put it into the box"
-    time_limit = 12.0
+    time_limit = 15.0
 
     def draw(self, variant: str, rng: np.random.Generator) -> Setup:
         """Room, object, box, their places and the robot's posture."""
