@@ -18,7 +18,7 @@ from firsthand_training.demonstrations.transfer import Place, Transfer, Transfer
 
 Array = NDArray[np.floating]
 
-NEAR_ENOUGH = 0.05  # [m], from where the object was to be set down
+NEAR_ENOUGH = (0.035, 0.05)  # [m], from where the left and the right hand were to set the object down
 OUT_OF_THE_WAY = -0.12  # [m], world y of the right hand
 TOO_FAR_RIGHT = -0.08  # [m], world y of an object that the left hand leaves to the right one
 
@@ -93,7 +93,7 @@ class PassingExpert:
         manner, table = self._manner, self._actor.setup.table_height
         place = Place(
             position=np.array([*(manner.middle if side == RIGHT else manner.end), table]),
-            tolerance=NEAR_ENOUGH,
+            tolerance=NEAR_ENOUGH[side],
             clear=table + manner.transfers[side].lift,
             retreat=np.array(manner.retreats[side]),
         )
