@@ -15,9 +15,9 @@ from firsthand.robot.joints import ARMS_SLICE, JOINTS, MIMIC
 from firsthand.robot.model import RobotModel
 from firsthand.simulation.gl import mujoco
 from firsthand.simulation.robot import PELVIS_HEIGHT, ROBOT_BITS, load_robot
-from firsthand.simulation.room import furnish
+from firsthand.simulation.room import furnish, hinge_name
 from firsthand.simulation.tasks import check_variant, find_task
-from firsthand.simulation.tasks.interface import ObjectState, Setup, Task
+from firsthand.simulation.tasks.interface import ObjectState, SceneObject, Setup, Task
 from firsthand.space.rotations import quaternion_wxyz_from_matrix
 
 Array = NDArray[np.floating]
@@ -54,7 +54,10 @@ class Scene:
         mujoco.mj_forward(self.model, self.data)
 
     def state(self) -> dict[str, float]:
-        """Every joint of the scene by name, [m] and [rad]; a free joint as `name/x` to `name/qz`, world frame."""
+        """Every joint of the scene by name, [m] and [rad]; a free joint as `name/x` to `name/qz`, world frame.
+
+        A hinge of an object is `object/hinge`.
+        """
         return dict(zip(self.state_names, self.data.qpos.tolist(), strict=True))
 
     def set_state(self, state: Mapping[str, float]) -> None:
@@ -79,7 +82,7 @@ class Scene:
 
     def objects(self) -> dict[str, ObjectState]:
         """How each object lies and moves now."""
-        return {thing.name: _object_state(self.data.joint(thing.name)) for thing in self.setup.objects}
+        return {thing.name: _object_state(self.data, thing) for thing in self.setup.objects}
 
     @property
     def world_from_pelvis(self) -> Array:
@@ -197,7 +200,8 @@ def _state_names(model: "mujoco.MjModel") -> tuple[str, ...]:
     return tuple(names)
 
 
-def _object_state(joint: "mujoco._structs._MjDataJointViews") -> ObjectState:
+def _object_state(data: "mujoco.MjData", thing: SceneObject) -> ObjectState:
+    joint = data.joint(thing.name)
     rotation = np.zeros(9)
     mujoco.mju_quat2Mat(rotation, joint.qpos[3:])
     return ObjectState(
@@ -205,4 +209,5 @@ def _object_state(joint: "mujoco._structs._MjDataJointViews") -> ObjectState:
         rotation=rotation.reshape(3, 3),
         linear_velocity=joint.qvel[:3].copy(),
         angular_velocity=joint.qvel[3:].copy(),
+        hinges={hinge.name: float(data.joint(hinge_name(thing, hinge)).qpos[0]) for hinge in thing.hinges},
     )

@@ -22,9 +22,10 @@ LEFT, RIGHT = 0, 1  # indices of the hands, as in a hand state
 class Actor(Protocol):
     """Two hands at the table of a task.
 
-    Hand shapes go by name: `paddle` (flat, the thumb out of the way), `pre_grasp` (thumb opposed to open fingers) and
-    `tripod` (thumb against index and middle finger). Each works at one point of the hand, its tool point: where the
-    palm pushes, or where the axis of an upright object is that the hand holds.
+    Hand shapes go by name: `paddle` (flat, the thumb out of the way), `blade` (flat, the thumb beside the palm),
+    `pre_grasp` (thumb opposed to open fingers) and `tripod` (thumb against index and middle finger). Each works at one
+    point of the hand, its tool point: where the palm pushes, the middle of the index finger of a blade, or where the
+    axis of an upright object is that the hand holds.
     """
 
     @property

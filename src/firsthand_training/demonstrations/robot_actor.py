@@ -28,6 +28,7 @@ class HandShape(NamedTuple):
 
 SHAPES = {
     "paddle": HandShape((-0.05, 0.0, 0.08, 0.08, 0.08, 0.08), (0.135, 0.0, -0.022)),
+    "blade": HandShape((0.0, 0.4, 0.05, 0.05, 0.05, 0.05), (0.180, 0.030, 0.0)),
     # Found by trying 165 closings on upright cylinders: these hold 50 to 70 mm, round or square, where they stand.
     "pre_grasp": HandShape((1.10, 0.00, 0.05, 0.05, 0.05, 0.05), (0.140, 0.015, -0.050)),
     "tripod": HandShape((1.28, 0.42, 0.78, 0.78, 0.31, 0.20), (0.140, 0.015, -0.050)),

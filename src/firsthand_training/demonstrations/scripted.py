@@ -23,6 +23,7 @@ from firsthand.simulation.lockstep import RATE, LockStep
 from firsthand.simulation.renderer import StereoRenderer
 from firsthand.simulation.simulated_body import SimulatedBody
 from firsthand_training.demonstrations.actor import Actor, Expert
+from firsthand_training.demonstrations.open_box_expert import OpenBoxExpert
 from firsthand_training.demonstrations.passing_expert import PassingExpert
 from firsthand_training.demonstrations.pick_place_expert import PickPlaceExpert
 from firsthand_training.demonstrations.push_expert import PushExpert
@@ -35,6 +36,7 @@ EXPERTS: dict[str, Callable[[Actor, int], Expert]] = {
     "push": PushExpert,
     "pick_place": PickPlaceExpert,
     "passing": PassingExpert,
+    "open_box": OpenBoxExpert,
 }
 """The scripted expert of each task, made from an actor and a seed, once per trial."""
 
