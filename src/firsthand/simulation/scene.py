@@ -79,7 +79,7 @@ class Scene:
 
     def objects(self) -> dict[str, ObjectState]:
         """How each object lies and moves now."""
-        return {thing.name: _object_state(self.data.joint(thing.name)) for thing in self.setup.objects}
+        return object_states(self.setup, self.data)
 
     @property
     def world_from_pelvis(self) -> Array:
@@ -106,7 +106,7 @@ def build_scene(task: str, variant: str, seed: int, robot_urdf: str | None = Non
     description = urdf() if robot_urdf is None else robot_urdf
     spec = load_robot(description)
     furnish(spec, setup)
-    _set_options(spec)
+    set_options(spec)
     model = spec.compile()
     scene = Scene(
         task=chosen,
@@ -130,7 +130,13 @@ def _generator(variant: str, seed: int) -> np.random.Generator:
     return np.random.default_rng([int(seed), 0 if variant == "id" else 1])
 
 
-def _set_options(spec: "mujoco.MjSpec") -> None:
+def object_states(setup: Setup, data: "mujoco.MjData") -> dict[str, ObjectState]:
+    """How each object of a setup lies and moves in a world that it was built into."""
+    return {thing.name: _object_state(data.joint(thing.name)) for thing in setup.objects}
+
+
+def set_options(spec: "mujoco.MjSpec") -> None:
+    """Physics and drawing as every scene of ours has them, and the visitor's camera."""
     option = spec.option
     option.timestep = PHYSICS_STEP
     option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
