@@ -50,7 +50,7 @@ def intrinsics(scene: Scene, width: int = WIDTH, height: int = HEIGHT) -> Pinhol
 
 
 class StereoRenderer:
-    """The two eyes of the robot, or of a person, in a scene. Holds an OpenGL context: use it in one thread and `close` it."""
+    """The eyes of the robot, or of a person. Holds an OpenGL context: use it in one thread and `close` it."""
 
     def __init__(self, scene: World, width: int = WIDTH, height: int = HEIGHT) -> None:
         self._scene = scene

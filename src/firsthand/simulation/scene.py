@@ -102,7 +102,7 @@ def build_scene(task: str, variant: str, seed: int, robot_urdf: str | None = Non
         SimulationError: There is no such task or variant, or the world cannot be built.
     """
     chosen = find_task(task)
-    setup = chosen.draw(check_variant(variant), _generator(variant, seed))
+    setup = chosen.draw(check_variant(variant), generator(variant, seed))
     description = urdf() if robot_urdf is None else robot_urdf
     spec = load_robot(description)
     furnish(spec, setup)
@@ -123,7 +123,7 @@ def build_scene(task: str, variant: str, seed: int, robot_urdf: str | None = Non
     return _posed(scene, RobotModel.load(description))
 
 
-def _generator(variant: str, seed: int) -> np.random.Generator:
+def generator(variant: str, seed: int) -> np.random.Generator:
     """The two variants draw from different streams, so that one seed is two unrelated trials."""
     if seed < 0:
         raise SimulationError(f"expected a seed of 0 or more, got {seed}")

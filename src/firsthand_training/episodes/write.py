@@ -41,8 +41,8 @@ class Frame:
     stamp_ns: int  # capture time of the images
     state: Array  # (54,), measured hand state at t
     action: Array  # (54,), commanded hand state for t+1, absolute, in the robot frame of t
-    joints: Array  # (26,), [rad], measured
-    action_joints: Array  # (26,), [rad], commanded
+    joints: Array  # (26,), [rad], measured; (0,) of a person
+    action_joints: Array  # (26,), [rad], commanded; (0,) of a person
     images: NDArray[np.uint8]  # (2, H, W, 3) RGB, left then right
 
 
@@ -208,11 +208,14 @@ class EpisodeWriter:
     def _columns(self, record: EpisodeRecord) -> dict[str, NDArray[Any]]:
         assert self._task is not None
         frames = np.arange(record.length, dtype=np.int64)
+        joints = {
+            layout.JOINT_STATE: np.array([frame.joints for frame in self._frames], dtype=np.float32),
+            layout.JOINT_ACTION: np.array([frame.action_joints for frame in self._frames], dtype=np.float32),
+        }
         return {
             layout.STATE: np.array([frame.state for frame in self._frames], dtype=np.float32),
             layout.ACTION: np.array([frame.action for frame in self._frames], dtype=np.float32),
-            layout.JOINT_STATE: np.array([frame.joints for frame in self._frames], dtype=np.float32),
-            layout.JOINT_ACTION: np.array([frame.action_joints for frame in self._frames], dtype=np.float32),
+            **(joints if self.settings.joint_names else {}),
             layout.STAMP: np.array([frame.stamp_ns for frame in self._frames], dtype=np.int64),
             "timestamp": (frames / self.settings.fps).astype(np.float32),
             "frame_index": frames,

@@ -56,12 +56,12 @@ _BASES = np.array(  # (5, 3), [m], where the chains begin
 )
 _SPLAY = np.array([0.08, 0.0, -0.06, -0.13])  # [rad], of the four fingers at spread 0
 _THUMB_ALONG = np.array([0.74, 0.62, -0.26])  # of its first bone at rest, in the wrist frame
-_THUMB_NAIL = np.array([-0.42, 0.62, 0.66])  # roughly where its nail looks
-_OPPOSITION_AXIS = np.array([-0.96, 0.0, -0.28])  # swings the thumb below the palm
+_THUMB_NAIL = np.array([-0.62, 0.48, 0.60])  # roughly where its nail looks
+_OPPOSITION_AXIS = np.array([-0.95, 0.0, 0.32])  # swings the thumb below the palm
 
 CURL_SHARE = np.array([0.9, 0.67, 0.67, 0.67, 0.67])  # third joint / second joint
 LOWER = np.array([[-0.25, -0.45, -0.15], *[[-0.35, -0.35, 0.0]] * 4])  # (5, 3), [rad]
-UPPER = np.array([[1.35, 0.75, 0.95], *[[0.35, 1.55, 1.75]] * 4])
+UPPER = np.array([[1.60, 0.75, 0.95], *[[0.35, 1.55, 1.75]] * 4])
 
 
 @dataclass(frozen=True)

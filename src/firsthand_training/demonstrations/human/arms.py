@@ -21,8 +21,8 @@ def pose_arm(shoulder: Array, world_from_wrist: Array, outwards: Array) -> tuple
         outwards: (3,), unit vector from the trunk to this side.
 
     Returns:
-        world_from_forearm (origin at the wrist, x from the elbow) and world_from_upper_arm (origin at the shoulder, x to
-        the elbow), (4, 4) each. An arm that is too short ends before the shoulder, out of sight.
+        world_from_forearm (origin at the wrist, x from the elbow) and world_from_upper_arm (origin at the shoulder, x
+        to the elbow), (4, 4) each. An arm that is too short ends before the shoulder, out of sight.
     """
     wrist = world_from_wrist[:3, 3]
     way = wrist - shoulder

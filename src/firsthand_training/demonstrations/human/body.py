@@ -55,7 +55,9 @@ class HumanBody:
         self._steps = 0
         self._reached_since_ns: int | None = None
         self._succeeded = False
-        self._start(np.random.default_rng([seed, 0x5747]))
+        self._angles = np.stack([angles_of("rest"), angles_of("rest")])
+        self._goals = self._last_wrists = self._start(np.random.default_rng([seed, 0x5747]))
+        self._place_for_the_eyes()
 
     @property
     def stamp_ns(self) -> int:
@@ -111,27 +113,23 @@ class HumanBody:
         """Whether the task's time limit has passed."""
         return self.stamp_ns > self.scene.task.time_limit * 1e9
 
-    def _start(self, rng: np.random.Generator) -> None:
-        self._angles = np.stack([angles_of("rest"), angles_of("rest")])
+    def _start(self, rng: np.random.Generator) -> Array:
+        """Lay the hands down, clear of everything and as drawn if that is; world_from_wrist (2, 4, 4)."""
         rest = np.stack([_resting(self.scene.setup.table_height, side, rng) for side in range(2)])
         for _ in range(BACK_OFFS):
             for side in range(2):
                 self.scene.place_hand(side, rest[side], self._angles[side])
             mujoco.mj_forward(self.scene.model, self.scene.data)
-            touched = self.scene.touched()
-            if not touched:
-                break
+            if not self.scene.touched():
+                return rest
             rest[:, 0, 3] -= BACK_OFF
-        else:
-            raise SimulationError(f"the person's hands start in touch with {', '.join(sorted(touched))}")
-        self._goals = self._last_wrists = rest
-        self._place_for_the_eyes()
+        raise SimulationError(f"the person's hands start in touch with {', '.join(sorted(self.scene.touched()))}")
 
     def _look(self) -> None:
         """Turn the head after the hand that moves, and put everything where the eyes see it."""
         mujoco.mj_kinematics(self.scene.model, self.scene.data)
         wrists = self._wrists()
-        speeds = np.linalg.norm(wrists[:, :3, 3] - self._last_wrists[:, :3, 3], axis=-1) * RATE + 0.03
+        speeds: Array = np.linalg.norm(wrists[:, :3, 3] - self._last_wrists[:, :3, 3], axis=-1) * RATE + 0.03
         hand = np.average(wrists[:, :3, 3] + 0.1 * wrists[:, :3, 0], axis=0, weights=speeds)
         self._last_wrists = wrists
         for _ in range(2):

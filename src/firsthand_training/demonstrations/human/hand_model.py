@@ -115,7 +115,9 @@ def _add_joint(
     spec: "mujoco.MjSpec", body: "mujoco.MjsBody", name: str, axis: Array, lower: float, upper: float
 ) -> None:
     margin = 0.1  # [rad], so that a servo at its limit can still press
-    joint = body.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_HINGE, axis=axis, range=[lower - margin, upper + margin])
+    joint = body.add_joint(
+        name=name, type=mujoco.mjtJoint.mjJNT_HINGE, axis=axis, range=[lower - margin, upper + margin]
+    )
     joint.limited, joint.armature, joint.damping = True, ARMATURE, [0.01, 0, 0]
     actuator = spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
     actuator.set_to_position(kp=STIFFNESS, kv=DAMPING)

@@ -1,4 +1,4 @@
-"""How a person's head moves at the table: it looks towards the work and the hand that moves, leans a little, and sways."""
+"""How a person's head moves at the table: it looks towards the work and the moving hand, leans a little, and sways."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class Head:
         self._person = person
         self._rng = np.random.default_rng([seed, 0x4EAD])
         self._stand = np.array([person.eyes[0], 0.0, table_height + person.eyes[1]])
-        self._work = WORK + [0.0, 0.0, table_height]
+        self._work = WORK + np.array([0.0, 0.0, table_height])
         self._walk, self._sway = np.zeros(4), np.zeros(4)
         aim = self._aim(self._work)
         self._value = np.concatenate([aim.position, aim.angles])

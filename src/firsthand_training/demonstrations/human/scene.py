@@ -74,7 +74,7 @@ def build_human_scene(task: Task, setup: Setup, person: Person) -> HumanScene:
         SimulationError: MuJoCo cannot build it.
     """
     spec = mujoco.MjSpec()
-    spec.compiler.balanceinertia = True
+    spec.compiler.degree = False
     add_hands(spec, person)
     _add_head(spec, person)
     _add_trunk(spec, person)

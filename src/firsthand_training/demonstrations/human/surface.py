@@ -1,10 +1,11 @@
 """The skin of a hand: tapered capsules around its bones, blended into one smooth surface that bends with them.
 
-The capsules are signed distances whose smooth minimum (Quilez 2013, polynomial) is contoured once, hand flat and fingers
-apart, by surface nets (Gibson 1998). Each vertex then hangs on the bones that it lies nearest to.
+The capsules are signed distances whose smooth minimum (Quilez 2013, polynomial) is contoured once, hand flat and
+fingers apart, by surface nets (Gibson 1998). Each vertex then hangs on the bones that it lies nearest to.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,9 @@ Array = NDArray[np.floating]
 CELL = 0.003  # [m], of the grid that the surface is found on
 FOREARM_LENGTH = 0.25  # [m], wrist to elbow
 PALM, FOREARM, FIRST_DIGIT = 0, 1, 2  # bones: the palm, the forearm, then three a digit, thumb to little
-BIND_ANGLES = np.array([[0.25, -0.1, 0.12], [0.16, 0.1, 0.15], [0.03, 0.1, 0.15], [-0.06, 0.1, 0.15], [-0.15, 0.1, 0.15]])
+BIND_ANGLES = np.array(
+    [[0.25, -0.1, 0.12], [0.16, 0.1, 0.15], [0.03, 0.1, 0.15], [-0.06, 0.1, 0.15], [-0.15, 0.1, 0.15]]
+)
 _FALLOFF = 0.003  # [m], over which the skin passes from one bone to the next
 _SMALLEST = 1e-9
 
@@ -54,16 +57,15 @@ class Capsules:
         return np.sqrt(np.einsum("pi,pi->p", gap, gap)) - radius
 
 
+@lru_cache(maxsize=4)
 def make_skin(hand: Hand) -> Skin:
-    """Contour the skin of a hand; takes a few tenths of a second."""
+    """Contour the skin of a hand; takes about a second."""
     capsules = flesh(hand)
     axes = _grid_lines(capsules)
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     field = _blended(capsules, grid.reshape(-1, 3)).reshape(grid.shape[:3])
     places, faces = surface_nets(field)
-    vertices = np.stack(
-        [np.interp(places[:, i], np.arange(len(line)), line) for i, line in enumerate(axes)], axis=1
-    )
+    vertices = np.stack([np.interp(places[:, i], np.arange(len(line)), line) for i, line in enumerate(axes)], axis=1)
     weights = _weights(capsules, vertices)
     normals = _normals(vertices, faces)
     return Skin(vertices, faces, weights, _dorsal(hand, weights, normals), _flush(hand, vertices, normals))
@@ -145,7 +147,10 @@ def flesh(hand: Hand) -> Capsules:
     ball = np.array([[0.026, 0.016, -0.012], [0.058, 0.022, -0.013]]) * [scale, size, size]
     rows.append((ball[0], ball[1], 0.0135 * size, 0.0095 * size, PALM))
     for side in (-1.0, 1.0):
-        wrist, elbow = np.array([0.016, 0.0105 * side, -0.003]), np.array([-FOREARM_LENGTH / scale, 0.016 * side, -0.006])
+        wrist, elbow = (
+            np.array([0.016, 0.0105 * side, -0.003]),
+            np.array([-FOREARM_LENGTH / scale, 0.016 * side, -0.006]),
+        )
         rows.append((wrist * size, elbow * scale, 0.0165 * size, 0.036 * size, FOREARM))
     bones, radii = hand.bones(BIND_ANGLES), hand.radii
     for digit in range(5):
@@ -155,8 +160,8 @@ def flesh(hand: Hand) -> Capsules:
             length = hand.segments[digit, part] - (taper if part == 2 else 0.0)
             end = start + length * bones[digit, part, :3, 0]
             rows.append((start, end, radii[digit, part], taper, FIRST_DIGIT + 3 * digit + part))
-    start, end, first, last, bone = zip(*rows, strict=True)
-    return Capsules(np.array(start), np.array(end), np.array(first), np.array(last), np.array(bone))
+    columns = [np.array(column) for column in zip(*rows, strict=True)]
+    return Capsules(*columns)
 
 
 def _blended(capsules: Capsules, points: Array) -> Array:
