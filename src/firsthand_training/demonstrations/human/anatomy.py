@@ -61,7 +61,7 @@ _OPPOSITION_AXIS = np.array([-0.95, 0.0, 0.32])  # swings the thumb below the pa
 
 CURL_SHARE = np.array([0.9, 0.67, 0.67, 0.67, 0.67])  # third joint / second joint
 LOWER = np.array([[-0.25, -0.45, -0.15], *[[-0.35, -0.35, 0.0]] * 4])  # (5, 3), [rad]
-UPPER = np.array([[1.60, 0.75, 0.95], *[[0.35, 1.55, 1.75]] * 4])
+UPPER = np.array([[1.75, 0.75, 0.95], *[[0.35, 1.55, 1.75]] * 4])
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ Array = NDArray[np.floating]
 
 ANGLES = ("spread", "bend", "curl")
 STIFFNESS, DAMPING, TORQUE = 4.0, 0.1, 1.5  # [Nm/rad], [Nm s/rad], [Nm], of a finger joint, as strong as the robot's
+SKIN_FRICTION = (0.7, 0.02, 0.0001)  # sliding; turning: a fingertip touches with a patch of a centimetre
 ARMATURE = 0.0005  # [kg m2]
 WRIST_MASS, WRIST_INERTIA = 1.2, 0.006  # [kg], [kg m2], of the palm with the share of the arm that moves along
 BONE_MASS = 0.02  # [kg]
@@ -140,7 +141,7 @@ def _felt_capsule(body: "mujoco.MjsBody", start: Array, end: Array, radius: floa
     geom.size[0] = radius
     geom.contype, geom.conaffinity = ROBOT_BITS
     geom.condim = 4
-    geom.friction = [0.8, 0.005, 0.0001]
+    geom.friction, geom.priority = SKIN_FRICTION, 2  # counts before that of things, whose own is 1
 
 
 def _add_nail(body: "mujoco.MjsBody", person: Person, radii: Array, length: float) -> None:
