@@ -9,7 +9,8 @@ HAND = Hand(0.186)
 
 def test_a_flat_right_hand_points_forward_with_its_thumb_to_the_left():
     tips = HAND.fingertips(np.zeros((5, 3)))
-    assert (tips[1:, 0] > 0.14).all() and (np.abs(tips[1:, 2]) < 0.02).all()
+    assert (tips[1:, 0] > 0.14).all()
+    assert (np.abs(tips[1:, 2]) < 0.02).all()
     assert (np.diff(tips[:, 1]) < 0).all()  # thumb leftmost, little finger rightmost
     assert tips[2, 0] == pytest.approx(HAND.length, rel=0.03)
 
@@ -37,12 +38,14 @@ def test_angles_are_found_again_from_the_fingertips():
 def test_what_is_out_of_reach_leaves_the_angles_within_their_limits():
     far = np.tile([0.4, 0.0, 0.0], (5, 1))
     angles = HAND.solve(far, np.zeros((5, 3)), iterations=30)
-    assert (angles >= LOWER).all() and (angles <= UPPER).all()
+    assert (angles >= LOWER).all()
+    assert (angles <= UPPER).all()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_named_shapes_are_possible_and_mirrored(shape):
-    assert (angles_of(shape) >= LOWER).all() and (angles_of(shape) <= UPPER).all()
+    assert (angles_of(shape) >= LOWER).all()
+    assert (angles_of(shape) <= UPPER).all()
     mirror = [1.0, -1.0, 1.0]
     np.testing.assert_array_equal(fingertips_of(HAND, "left", shape), fingertips_of(HAND, "right", shape) * mirror)
     np.testing.assert_array_equal(tool_of(HAND, "left", shape), tool_of(HAND, "right", shape) * mirror)

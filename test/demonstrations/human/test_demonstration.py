@@ -41,9 +41,11 @@ def dataset(tmp_path_factory):
 
 def test_episodes_of_people_are_read_back_without_joints(dataset):
     episodes = Episodes.open(dataset)
-    assert episodes.info["robot_type"] == "human" and episodes.joint_names == ()
+    assert episodes.info["robot_type"] == "human"
+    assert episodes.joint_names == ()
     data = episodes.episode(0)
-    assert data.state.shape == (LENGTH, 54) and data.joints.shape == data.action_joints.shape == (LENGTH, 0)
+    assert data.state.shape == (LENGTH, 54)
+    assert data.joints.shape == data.action_joints.shape == (LENGTH, 0)
     assert next(episodes.stereo_frames(0)).shape == (2, 90, 160, 3)
     assert not check_dataset(dataset, decode=True).errors
 

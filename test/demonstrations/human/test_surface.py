@@ -27,7 +27,8 @@ def test_a_ball_is_contoured_closed_outwards_and_of_its_size():
     assert np.abs(np.linalg.norm(vertices, axis=1) - 1.0).max() < 0.02
     assert volume(vertices, faces) == pytest.approx(4 / 3 * np.pi, rel=0.03)
     directed = edges(faces)
-    assert len(set(directed)) == len(directed) and {(b, a) for a, b in directed} == set(directed)
+    assert len(set(directed)) == len(directed)
+    assert {(b, a) for a, b in directed} == set(directed)
 
 
 def test_skin_and_flesh_of_hand_and_forearm_weigh_what_they_do(skin):
@@ -39,10 +40,12 @@ def test_skin_hangs_on_the_bones_beneath_it(skin):
     assert (skin.weights[skin.vertices[:, 0] < -0.05, FOREARM] > 0.99).all()
     assert (skin.weights[skin.vertices[:, 0] > 0.03, FOREARM] == 0).all()
     tip_of_middle = skin.vertices[:, 0].argmax()
-    assert skin.weights[tip_of_middle, PALM] == 0 and skin.weights[tip_of_middle].argmax() == 2 + 3 * 2 + 2
+    assert skin.weights[tip_of_middle, PALM] == 0
+    assert skin.weights[tip_of_middle].argmax() == 2 + 3 * 2 + 2
 
 
 def test_the_back_of_the_hand_is_its_upper_side(skin):
     on_palm = (np.abs(skin.vertices[:, 0] - 0.06) < 0.02) & (np.abs(skin.vertices[:, 1]) < 0.02)
     upper = skin.vertices[:, 2] > 0
-    assert skin.dorsal[on_palm & upper].mean() > 0.9 and skin.dorsal[on_palm & ~upper].mean() < 0.2
+    assert skin.dorsal[on_palm & upper].mean() > 0.9
+    assert skin.dorsal[on_palm & ~upper].mean() < 0.2
