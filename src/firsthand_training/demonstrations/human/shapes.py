@@ -37,7 +37,7 @@ SHAPES = {
         ((0.0, 0.03, 0.08), (0.0, 0.03, 0.08), (0.02, 0.04, 0.08), (0.06, 0.05, 0.1)),
         (0.148, 0.029, 0.0),
     ),
-    # Found by trying 25 closings on upright things of 50 to 64 mm: this one tilts them least.
+    # By hand, near the one of some 25 closings that tilted upright things least (4 deg, 5 lifts of 5).
     "pre_grasp": _shape(
         (1.45, -0.40, 0.30),
         ((0.03, 0.12, 0.32), (0.0, 0.12, 0.32), (-0.03, 0.15, 0.32), (-0.06, 0.15, 0.32)),
