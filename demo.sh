@@ -8,7 +8,7 @@ rm -rf "$OUTPUT/bag"
 mkdir -p "$OUTPUT"
 
 echo "1/4  rollout: the policy drives the simulated robot through ROS 2, everything is recorded"
-"$BIN/firsthand" launch rollout task:="$TASK" variant:="$VARIANT" seed:="$SEED" bag:="$OUTPUT/bag" trials:=1 real_time_factor:="${SPEED:-1.0}"
+"$BIN/firsthand" launch rollout task:="$TASK" checkpoint:="$TASK" variant:="$VARIANT" seed:="$SEED" bag:="$OUTPUT/bag" trials:=1 real_time_factor:="${SPEED:-1.0}"
 
 echo "2/4  report: is the recording good?"
 "$BIN/firsthand" report "$OUTPUT/bag" --json "$OUTPUT/report.json" | tee "$OUTPUT/report.txt"

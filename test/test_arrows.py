@@ -12,14 +12,14 @@ RUNTIME = {
     "share": set(),
     "space": {"errors"},
     "robot": {"errors", "share", "space"},
-    "inference": set(),
+    "inference": {"errors", "share"},
     "vision": {"errors", "inference", "share", "space"},
     "headset": {"errors", "share", "space"},
     "policy": {"errors", "inference", "share", "space"},
     "simulation": {"errors", "share", "space", "robot"},
     "bags": {"errors", "share", "space"},
     "launching": {"errors", "share"},
-    "nodes": {"errors", "share", "space", "robot", "vision", "headset", "policy", "simulation", "bags"},
+    "nodes": {"errors", "inference", "share", "space", "robot", "vision", "headset", "policy", "simulation", "bags"},
     "command": {"errors", "share", "robot", "bags", "launching", "vision"},
 }
 """Each runtime room and the rooms it may import."""
@@ -31,7 +31,8 @@ OFFLINE = {
     "models": set(),
     "training": {"episodes", "models"},
     "evaluation": {"episodes", "demonstrations"},
-    "command": {"episodes", "labels", "demonstrations", "models", "training", "evaluation"},
+    "experiments": {"models", "training", "evaluation"},
+    "command": {"episodes", "labels", "demonstrations", "models", "training", "evaluation", "experiments"},
 }
 """Each offline room and the offline rooms it may import; all of them may import the runtime."""
 

@@ -8,6 +8,8 @@ FirsthandError
 ├── EpisodeError          a dataset folder that is missing, damaged or of another convention
 ├── BagError              a bag that is missing, truncated or has no such topic
 ├── LaunchError           a launch file that our runner cannot start
+├── InferenceError        a graph that cannot run as asked, or lost too much precision
+│   └── ProviderError     no such provider in this build of ONNX Runtime, or it does not start
 ├── ImageError            a frame that is not what the camera info promised
 └── SimulationError       a scene or task that cannot be built
 
@@ -55,6 +57,14 @@ class BagError(FirsthandError, ValueError):
 
 class LaunchError(FirsthandError, ValueError):
     """A launch file that the runner cannot start."""
+
+
+class InferenceError(FirsthandError, ValueError):
+    """A graph cannot run as asked, or is too far from what it was made of."""
+
+
+class ProviderError(InferenceError):
+    """What a graph should run on is not in this build of ONNX Runtime, or does not start."""
 
 
 class ImageError(FirsthandError, ValueError):

@@ -1,8 +1,9 @@
-"""Where the files beside the code live: urdf/, config/, launch/, checkpoints/.
+"""Where the files beside the code live: urdf/, config/, launch/, checkpoints/, pictures/; and what is built from them.
 
 The same call works in a source tree, after `pip install .` and in a colcon workspace.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ SOURCE_TREE = Path(__file__).resolve().parents[2]
 
 
 def share_directory() -> Path:
-    """The folder that holds `urdf/`, `config/`, `launch/` and `checkpoints/`.
+    """The folder that holds `urdf/`, `config/`, `launch/`, `checkpoints/` and `pictures/`.
 
     Raises:
         FileNotFoundError: Neither a source tree nor an installed share folder is there.
@@ -23,6 +24,13 @@ def share_directory() -> Path:
         f"no firsthand share folder; looked in {', '.join(map(str, candidates))}. "
         "Reinstall the package, or source the workspace it was built in."
     )
+
+
+def cache_directory() -> Path:
+    """Where graphs built on this machine are kept: $FIRSTHAND_CACHE, else the user's cache folder."""
+    if override := os.environ.get("FIRSTHAND_CACHE"):
+        return Path(override)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "firsthand"
 
 
 def _prefixes() -> list[Path]:

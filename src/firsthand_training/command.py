@@ -17,17 +17,22 @@ from firsthand_training.evaluation.figures import plot_horizon, plot_success
 from firsthand_training.evaluation.film import FilmSettings, make_film
 from firsthand_training.evaluation.recordings import compare_with_recording
 from firsthand_training.evaluation.results import markdown_table, read_results
+from firsthand_training.evaluation.surprise import CalibrationSettings, calibrate_checkpoint
 
 DESCRIPTION = """Offline work on two-handed skills: everything before and after the robot.
 
 examples:
   firsthand-lab demos --output data/push                        a scripted expert demonstrates in simulation
   firsthand-lab train --episodes data/push --output runs/push   features, then training; the same call resumes
+  firsthand-lab pretrain --episodes data/video --output runs/pre            people first; then a robot alone, or both:
+  firsthand-lab finetune --episodes data/push --from runs/pre --output runs/push
+  firsthand-lab cotrain --episodes data/push data/hands --from runs/pre --output runs/both
   firsthand-lab export --run runs/push --output my_push         to a checkpoint that the robot loads
   firsthand-lab evaluate --task push --trials 50                success of the shipped policy, with its interval
   firsthand-lab evaluate --policy my_push --variant ood         of another one, on unfamiliar objects and rooms
   firsthand-lab evaluate --recording BAG                        what the policy would have said along a recording
   firsthand-lab compare id.json ood.json --figure all.png       results of evaluate --json side by side
+  firsthand-lab calibrate --policy my_push                      what is usual for it: the surprise monitor needs that
   firsthand-lab film --bag BAG --output film.mp4                a recording with the predictions drawn in"""
 
 
@@ -106,6 +111,20 @@ class Compare:
 
 
 @dataclass(frozen=True)
+class Calibrate:
+    """Measure what is usual for a checkpoint, so that at run time it can be surprised."""
+
+    settings: Annotated[CalibrationSettings, tyro.conf.arg(name="")] = field(default_factory=CalibrationSettings)
+
+    def run(self) -> None:
+        """Print what was measured, and the file beside the checkpoint."""
+        path, usual = calibrate_checkpoint(self.settings)
+        print(f"usual is what {usual.frames} frames of {usual.rollouts} rollouts are; the levels of surprise are")
+        print(f"  {usual.event:.2f} standard deviations, and {usual.unfamiliar:.2f} times the error of copying")
+        print(path)
+
+
+@dataclass(frozen=True)
 class Film:
     """Make a film of a bag: what the robot saw with the predicted trajectories drawn in."""
 
@@ -119,10 +138,7 @@ class Film:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point: 0 if all went well, 1 if a command failed (its message says why), 2 if the call itself is wrong."""
     try:
-        command = tyro.extras.subcommand_cli_from_dict(
-            _commands(), prog="firsthand-lab", description=DESCRIPTION, args=arguments
-        )
-        command.run()
+        parse(arguments).run()
     except FirsthandError as error:
         print(f"firsthand-lab: {error}", file=sys.stderr)
         return 1
@@ -132,13 +148,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def parse(arguments: Sequence[str] | None = None) -> Any:
+    """The command that the arguments ask for, ready to `run()`."""
+    return tyro.extras.subcommand_cli_from_dict(
+        _commands(), prog="firsthand-lab", description=DESCRIPTION, args=arguments
+    )
+
+
 def _commands() -> dict[str, Any]:
     """The commands that the installed extras allow: without torch, training is left out."""
-    commands: dict[str, Any] = {"demos": Demos, "evaluate": Evaluate, "compare": Compare, "film": Film}
+    commands: dict[str, Any] = {
+        "demos": Demos, "evaluate": Evaluate, "compare": Compare, "calibrate": Calibrate, "film": Film,
+    }  # fmt: skip
     if importlib.util.find_spec("torch") is not None:
-        from firsthand_training.training.command import Export, Train
+        from firsthand_training.training.command import Cotrain, Export, Finetune, Pretrain, Train
 
-        commands |= {"train": Train, "export": Export}
+        commands |= {"train": Train, "pretrain": Pretrain, "finetune": Finetune, "cotrain": Cotrain, "export": Export}
     return commands
 
 

@@ -7,6 +7,7 @@ from firsthand.simulation.lockstep import LockStep
 from firsthand.simulation.simulated_body import SimulatedBody
 from firsthand.space.hand_state import WRIST_POSITIONS, orthonormalize
 from firsthand_training.demonstrations.push_expert import PushExpert
+from firsthand_training.demonstrations.robot_actor import RobotActor
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,7 @@ def perform(model, variant, seed, disturbance=None, interfere=None):
     """One trial: the targets, the phases in order, and the body as it ended."""
     body = SimulatedBody("push", variant, seed)
     lockstep = LockStep(body, model, disturbance)
-    expert = PushExpert(body, model, seed)
+    expert = PushExpert(RobotActor(body, model), seed)
     targets, phases = [], []
     while not body.success() and not body.timed_out():
         if interfere is not None:
@@ -54,7 +55,7 @@ def test_the_seed_decides_the_manner(model):
 
     def first_targets(seed):
         lockstep = LockStep(body, model)
-        expert = PushExpert(body, model, seed)
+        expert = PushExpert(RobotActor(body, model), seed)
         return np.array([lockstep.step(expert.act()).hand_state for _ in range(15)])
 
     np.testing.assert_array_equal(first_targets(1), first_targets(1))

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from firsthand.errors import EpisodeError, ShapeError
+from firsthand_training.episodes.check import check_dataset
 from firsthand_training.episodes.read import Episodes
 from firsthand_training.episodes.write import EpisodeWriter
 
@@ -174,3 +175,24 @@ def test_calls_out_of_order_say_what_to_do(tmp_path, make):
         writer.start("push")
         with pytest.raises(EpisodeError, match=r"save\(\) or discard\(\)"):
             writer.start("push")
+
+
+def test_quality_is_kept_where_the_dataset_has_it(tmp_path, make):
+    with EpisodeWriter(
+        tmp_path / "video", dataclasses.replace(make.settings, quality=True, robot_type="video")
+    ) as writer:
+        writer.start("watch")
+        for index, quality in enumerate((1.0, 0.25, 0.0)):
+            writer.add(dataclasses.replace(make.frame(0, index), quality=quality))
+        with pytest.raises(EpisodeError, match="quality from 0 to 1"):
+            writer.add(dataclasses.replace(make.frame(0, 3), quality=1.5))
+        writer.save()
+    episodes = Episodes.open(tmp_path / "video")
+    assert episodes.episode(0).quality.tolist() == [1.0, 0.25, 0.0]
+    assert episodes.embodiment == "video"
+    assert "observation.quality" not in str(check_dataset(tmp_path / "video"))
+
+
+def test_without_quality_nothing_is_claimed(dataset):
+    assert Episodes.open(dataset).episode(0).quality is None
+    assert Episodes.open(dataset).embodiment == "robot"

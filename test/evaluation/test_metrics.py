@@ -10,7 +10,7 @@ from firsthand.space.hand_state import (
     orthonormalize,
 )
 from firsthand.space.rotations import matrix_from_rotation_vector, rotation_6d_from_matrix
-from firsthand_training.evaluation.metrics import feature_errors, hand_errors, pool_features, skill
+from firsthand_training.evaluation.metrics import feature_errors, hand_errors, skill
 
 
 @pytest.fixture
@@ -53,12 +53,3 @@ def test_skill_of_a_copy_is_zero_and_of_the_truth_is_one():
     assert skill(0 * error, error) == 1
     assert skill(2 * error, error) == -1
     assert np.isnan(skill(error, 0 * error))
-
-
-def test_pooling_averages_neighbours_only():
-    features = np.arange(2 * 4 * 6, dtype=float).reshape(2, 4, 6, 1)
-    pooled = pool_features(features, 2, 3)
-    assert pooled.shape == (2, 2, 3, 1)
-    assert pooled[0, 0, 0, 0] == np.mean([0, 1, 6, 7])
-    with pytest.raises(ValueError, match="cannot pool 4 x 6 patches to 3 x 3"):
-        pool_features(features, 3, 3)

@@ -2,7 +2,13 @@ import math
 
 import pytest
 
-from firsthand_training.evaluation.statistics import Proportion, percentiles, proportion
+from firsthand_training.evaluation.statistics import (
+    PairedDifference,
+    Proportion,
+    paired_difference,
+    percentiles,
+    proportion,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +26,33 @@ def test_outcomes_are_counted_and_shown():
 def test_no_trials_is_an_error_not_a_rate():
     with pytest.raises(ValueError, match="at least one trial"):
         proportion([])
+
+
+def test_only_disagreements_tell_methods_apart():
+    ours = {1: True, 2: True, 3: False, 4: True, 9: True}
+    theirs = {1: True, 2: False, 3: False, 4: False, 5: True}
+    assert paired_difference(ours, theirs) == PairedDifference(better=2, worse=0, trials=4)
+
+
+def test_methods_without_common_trials_are_not_compared():
+    with pytest.raises(ValueError, match="none in common"):
+        paired_difference({1: True}, {2: True})
+
+
+# P values of the exact test are binomial tails: 2 * (1 + 8) / 2^8, and 2 / 2^6.
+@pytest.mark.parametrize(("better", "worse", "p"), [(7, 1, 2 * 9 / 256), (6, 0, 2 / 64), (3, 3, 1.0), (0, 0, 1.0)])
+def test_mcnemar_counts_coin_tosses(better, worse, p):
+    assert PairedDifference(better, worse, 50).p_value == pytest.approx(p)
+
+
+def test_the_interval_of_a_difference_by_hand():
+    low, high = PairedDifference(better=14, worse=4, trials=48).interval
+    assert (low, high) == pytest.approx((0.2 - 1.95996 * 0.084853, 0.2 + 1.95996 * 0.084853), abs=1e-4)
+
+
+def test_swapping_the_methods_mirrors_the_interval():
+    low, high = PairedDifference(5, 2, 20).interval
+    assert PairedDifference(2, 5, 20).interval == pytest.approx((-high, -low))
 
 
 def test_percentiles():

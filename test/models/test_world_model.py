@@ -50,14 +50,6 @@ def test_untrained_the_wrists_hold_still(model):
     assert (actions[..., FINGERTIPS] == 0).all()  # the mean of the data
 
 
-def test_the_residual_reads_a_state_as_an_action(model):
-    features, state = observation()
-    model.set_residual(torch.full((SIZE,), 2.0), torch.full((SIZE,), 0.5))
-    actions = model(features, state).actions[:, 0]
-    torch.testing.assert_close(actions[:, WRIST_POSITIONS], 2 * state[:, WRIST_POSITIONS] + 0.5)
-    assert (actions[:, FINGERTIPS] == 0).all()
-
-
 def test_every_weight_learns(model):
     model.train()
     torch.nn.init.normal_(model.action_decoder.out.weight)

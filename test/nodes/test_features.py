@@ -10,7 +10,9 @@ from firsthand.nodes.features import Features
 from firsthand.nodes.image_messages import read_compressed_image, read_features, write_compressed_image
 from firsthand.nodes.messages import SECOND, ns_from_stamp
 from firsthand.nodes.qos import EVERY, PUBLISH
+from firsthand.policy.checkpoint import EncoderSpec
 from firsthand.vision.encoder import Encoder
+from firsthand.vision.encoders import open_encoder
 
 pytestmark = [
     pytest.mark.ros,
@@ -68,6 +70,22 @@ def test_features_are_the_encoders_with_the_pictures_stamp(ros, encoder):
     assert ns_from_stamp(message.header.stamp) == stamp_ns
     assert message.encoding == "32FC384"
     np.testing.assert_array_equal(read_features(message), encoder.encode(np.stack(seen)))
+
+
+def test_int8_is_a_parameter(ros):
+    rig = Rig(ros, precision="int8", provider="cpu")
+    seen = rig.show(noise(0), noise(1), rig.now_ns)
+    ros.spin_until(lambda: rig.heard, what="features")
+    np.testing.assert_array_equal(read_features(rig.heard[0]), Encoder.load(precision="int8").encode(np.stack(seen)))
+
+
+def test_a_checkpoint_says_which_features_it_takes(ros, write_checkpoint):
+    spec = EncoderSpec("pixels", "", (90, 160), (2, 90, 160, 3))
+    rig = Rig(ros, checkpoint=str(write_checkpoint(spec.feature_shape, encoder=spec)))
+    seen = rig.show(noise(0), noise(1), rig.now_ns)
+    ros.spin_until(lambda: rig.heard, what="features")
+    assert rig.heard[0].encoding == "32FC3"
+    np.testing.assert_array_equal(read_features(rig.heard[0]), open_encoder("pixels", (90, 160)).encode(np.stack(seen)))
 
 
 def test_only_pairs_of_one_stamp_count_and_the_newest_wins(ros):

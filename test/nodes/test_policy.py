@@ -3,16 +3,18 @@ import pytest
 
 pytest.importorskip("rclpy")
 from diagnostic_msgs.msg import DiagnosticArray
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Float32, String
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 from visualization_msgs.msg import MarkerArray
 
 from firsthand.errors import CheckpointError
-from firsthand.nodes.image_messages import write_features
+from firsthand.nodes.image_messages import read_compressed_image, write_compressed_image, write_features
 from firsthand.nodes.messages import SECOND, read_chunk, write_hand_state
 from firsthand.nodes.policy import PolicyNode
-from firsthand.nodes.qos import EVERY, PUBLISH
-from firsthand.policy.checkpoint import EncoderSpec
+from firsthand.nodes.qos import EVERY, LATCHED, PUBLISH
+from firsthand.policy.checkpoint import EncoderSpec, load_manifest
+from firsthand.policy.surprise import Usual, write_usual
 from firsthand.space.hand_state import RIGHT_WRIST_POSITION, SIZE, HandState
 
 pytestmark = pytest.mark.ros
@@ -127,6 +129,94 @@ def test_a_period_thins_the_chunks_out(ros, write_checkpoint):
         assert rig.policy._worker.skipped == offered
     ros.spin_until(lambda: len(rig.chunks) == 2, what="chunks")
     assert [chunk.stamp_ns - start_ns for chunk in rig.chunks] == [0, 120 * MILLISECOND]
+
+
+def surprising_checkpoint(write_checkpoint):
+    """The small checkpoint, which predicts that all stays as it is for 28 steps, and for which this is usual."""
+    directory = write_checkpoint(stride=28)
+    shape = (1, 2, 8, 14)
+    write_usual(directory, load_manifest(directory), Usual(np.full(shape, -3.0), np.ones(shape), 2.0, 2.0, 100, 10))
+    return directory
+
+
+def test_a_robot_that_is_surprised_stays_where_it_is_until_the_world_is_as_predicted_again(ros, write_checkpoint):
+    directory = surprising_checkpoint(write_checkpoint)
+    times = {"max_features_age": 10.0, "surprise_persistence": 0.1, "surprise_release": 0.4}
+    rig, scores = Rig(ros, directory, hold_on_surprise=True, **times), []
+    rig.node.create_subscription(Float32, "/policy/surprise", lambda m: scores.append(m.data), EVERY)
+    ros.spin_until(rig.policy._surprise._publisher.get_subscription_count)
+    start_ns, holding = rig.now_ns - 8 * SECOND, []
+    for k in range(38):
+        stamp_ns = start_ns + k * 200 * MILLISECOND
+        rig.measure(hand_state(-0.01 * k), stamp_ns)
+        count = len(rig.chunks)
+        rig.see(stamp_ns, np.full_like(FEATURES, 5.0 if k >= 12 else 0.0))
+        ros.spin_until(lambda n=count: len(rig.chunks) > n, what="a chunk")
+        holding.append(np.ptp(rig.chunks[-1].actions, axis=0).max() < 1e-9)
+        if holding[-1]:
+            np.testing.assert_allclose(rig.chunks[-1].actions[0], hand_state(-0.13), atol=1e-6)
+    first, last = holding.index(True), len(holding) - 1 - holding[::-1].index(True)
+    assert first == 13  # one picture is no surprise yet
+    assert all(holding[first : last + 1])
+    assert 18 <= last <= 24  # the world is as predicted a horizon after it changed, and calm for 0.4 s more
+    assert max(scores) > 1 > scores[-1]
+
+
+def test_a_surprise_is_reported_and_by_default_changes_nothing(ros, write_checkpoint):
+    rig = Rig(ros, surprising_checkpoint(write_checkpoint), max_features_age=10.0)
+    start_ns = rig.now_ns - 5 * SECOND
+    for k in range(14):
+        stamp_ns = start_ns + k * 200 * MILLISECOND
+        rig.measure(hand_state(0.0), stamp_ns)
+        rig.see(stamp_ns, np.full_like(FEATURES, 5.0 if k >= 10 else 0.0))
+        ros.spin_until(lambda n=k: len(rig.chunks) > n, what="a chunk")
+    assert np.ptp(rig.chunks[-1].actions, axis=0).max() > 0.01
+    name = "policy: surprise"
+    ros.spin_until(lambda: name in rig.health and "not what was predicted" in rig.health[name].message)
+    assert b"".join([rig.health[name].level]) == b"\x01"
+
+
+def test_when_the_gate_shuts_what_was_predicted_is_forgotten(ros, write_checkpoint):
+    rig = Rig(ros, surprising_checkpoint(write_checkpoint), max_features_age=10.0)
+    gate = rig.node.create_publisher(String, "gate_state", LATCHED)
+    start_ns = rig.now_ns - 5 * SECOND
+    for k in range(14):
+        if k == 10:  # another trial begins
+            gate.publish(String(data="disengaged"))
+            ros.spin_until(lambda: rig.policy._surprise._forget, what="the gate")
+        stamp_ns = start_ns + k * 200 * MILLISECOND
+        rig.measure(hand_state(0.0), stamp_ns)
+        rig.see(stamp_ns, np.full_like(FEATURES, 5.0 if k >= 10 else 0.0))
+        ros.spin_until(lambda n=k: len(rig.chunks) > n, what="a chunk")
+    assert rig.policy._surprise._alarms == 0
+
+
+def test_holding_on_surprise_takes_a_checkpoint_that_knows_what_is_usual(ros, write_checkpoint):
+    with pytest.raises(CheckpointError, match=r"hold_on_surprise: nobody has measured.*firsthand-lab calibrate"):
+        ros.make(PolicyNode, checkpoint=str(write_checkpoint()), hold_on_surprise=True)
+
+
+def test_what_the_policy_looks_at_is_drawn_for_those_who_look(ros):
+    rig, drawn = Rig(ros, "push"), []
+    cameras = {
+        side: rig.node.create_publisher(CompressedImage, f"{side}/color/rect/image/compressed", PUBLISH)
+        for side in ("left", "right")
+    }
+    ros.spin_until(lambda: rig.node.count_publishers("/policy/attention"))
+    assert not any(camera.get_subscription_count() for camera in cameras.values())  # nobody looks, nothing is read
+    rig.node.create_subscription(CompressedImage, "/policy/attention", drawn.append, EVERY)
+    ros.spin_until(lambda: all(camera.get_subscription_count() for camera in cameras.values()), what="the view to look")
+    stamp_ns = rig.now_ns
+    for camera in cameras.values():
+        camera.publish(write_compressed_image(np.full((112, 196, 3), 200, np.uint8), stamp_ns, "eye"))
+    ros.spin_until(lambda: all(rig.policy._attention._pictures.values()), what="the pictures")
+    rig.measure(hand_state(0.0), stamp_ns)
+    rig.see(stamp_ns)
+    ros.spin_until(lambda: drawn, what="a picture")
+    assert drawn[0].header.stamp == write_compressed_image(np.zeros((8, 8, 3), np.uint8), stamp_ns, "").header.stamp
+    picture = read_compressed_image(drawn[0])
+    assert picture.shape[0] > 112
+    assert picture.shape[1] > 2 * 196
 
 
 @pytest.mark.parametrize(

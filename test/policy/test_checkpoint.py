@@ -48,6 +48,13 @@ def test_there_and_back(tmp_path):
     assert manifest.predicted_frames == 7
 
 
+def test_a_checkpoint_without_a_world_model_predicts_no_frames(tmp_path):
+    manifest = a_manifest(tmp_path)
+    write_manifest(tmp_path, replace(manifest, files={POLICY: manifest.files[POLICY]}))
+    assert not load_manifest(tmp_path).has_world_model
+    assert load_manifest(tmp_path).predicted_frames == 0
+
+
 def test_another_frame_convention_is_refused_with_both_sides(tmp_path):
     write_manifest(tmp_path, replace(a_manifest(tmp_path), frame_convention="camera"))
     with pytest.raises(CheckpointError, match=r"frame_convention 'camera'.*'eyes_gravity'"):
@@ -87,7 +94,7 @@ def test_a_damaged_file_is_refused(tmp_path):
         ({"state_normalization": {"mean": [0], "std": [1]}}, "expected 54"),
         ({"surprise": 1}, r"unknown entries \['surprise'\]"),
         ({"files": {"../../etc/passwd": "00"}}, "does not have it"),
-        ({"files": {}}, "does not list policy.onnx, world_model.onnx"),
+        ({"files": {}}, "does not list policy.onnx"),
         ({"names": 5}, "not a whole manifest"),
     ],
 )

@@ -1,10 +1,13 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
+import onnxruntime
 import pytest
 
-from firsthand.errors import CheckpointError, ShapeError
+from firsthand.errors import CheckpointError, ProviderError, ShapeError
+from firsthand.inference import Runtime, Tensor
 from firsthand.policy.checkpoint import MANIFEST, find_checkpoint
 from firsthand.policy.session import Policy
 from firsthand.robot.model import RobotModel
@@ -21,6 +24,15 @@ def test_the_shipped_policy_says_where_the_hands_go_next(policy):
     prediction = policy.act(np.zeros(policy.feature_shape, np.float32), state)
     assert prediction.actions.shape == (policy.manifest.horizon, 54)
     assert len(prediction.future_features) == policy.manifest.predicted_frames
+
+
+def test_a_policy_of_one_view_looks_with_the_left_eye(policy):
+    encoder = policy.manifest.encoder
+    mono = Policy(
+        replace(policy.manifest, encoder=replace(encoder, feature_shape=(1, *encoder.feature_shape[1:]))), None, None
+    )
+    features = np.random.default_rng(0).normal(size=(2, 8, 14, 384)).astype(np.float32)
+    np.testing.assert_array_equal(mono._inputs(features, np.zeros(54))["features"], features[None, :1])
 
 
 def test_what_is_no_observation_is_refused(policy):
@@ -48,3 +60,34 @@ def test_a_manifest_that_does_not_fit_its_graphs_is_refused_before_the_robot_mov
     (folder / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(CheckpointError, match=r"expected finite|do not fit its manifest"):
         Policy.load(folder)
+
+
+def test_features_that_an_encoder_left_in_place_give_the_same_as_features_handed_over(policy):
+    random = np.random.default_rng(0)
+    features = random.normal(size=policy.feature_shape).astype(np.float32)
+    state = np.array(policy.manifest.state_normalization.mean)
+    memory = Tensor(policy.feature_shape, np.float32)
+    sharing = Policy.load("push", features=memory)
+    memory.write(features)
+    handed, in_place = policy.act(features, state), sharing.act(None, state)
+    np.testing.assert_array_equal(handed.actions, in_place.actions)
+    np.testing.assert_array_equal(handed.future_features, in_place.future_features)
+    np.testing.assert_array_equal(handed.selected, in_place.selected)
+    with pytest.raises(ShapeError, match="shares no memory"):
+        policy.act(None, state)
+
+
+def test_a_prediction_stays_when_the_next_one_is_made(policy):
+    state = np.array(policy.manifest.state_normalization.mean)
+    first = policy.act(np.zeros(policy.feature_shape, np.float32), state)
+    kept = first.actions.copy(), first.future_features.copy()
+    policy.act(np.ones(policy.feature_shape, np.float32), state)
+    np.testing.assert_array_equal(first.actions, kept[0])
+    np.testing.assert_array_equal(first.future_features, kept[1])
+
+
+def test_a_provider_that_is_missing_is_said_as_such():
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    with pytest.raises(ProviderError, match="onnxruntime-gpu"):
+        Policy.load("push", Runtime("cuda"))

@@ -1,10 +1,14 @@
 """A reaching task in feature space: somewhere on the patch grid lies an object, and the right wrist goes there."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from firsthand.space.hand_state import RIGHT_WRIST_POSITION, ROTATIONS, SIZE
 from firsthand_training.models.world_model import WorldModelSettings
+from firsthand_training.training.methods.world_model import WorldModelMethod
 from firsthand_training.training.windows import TrainingEpisode
 
 ROWS, COLUMNS, CHANNELS = 4, 6, 8
@@ -54,8 +58,18 @@ def see(wrist, target):
 
 
 @pytest.fixture(scope="session")
-def network():
-    return NETWORK
+def method():
+    return WorldModelMethod(NETWORK)
+
+
+@pytest.fixture(scope="session")
+def window(method):
+    return method.window
+
+
+@pytest.fixture
+def still():
+    return still_state()
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +80,22 @@ def episodes():
 @pytest.fixture(scope="session")
 def make_episode():
     return reach
+
+
+@pytest.fixture(scope="session")
+def small():
+    """`small_run.py`, which is a script so that it can be a process of its own."""
+    specification = importlib.util.spec_from_file_location("small_run", Path(__file__).with_name("small_run.py"))
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def small_run(small):
+    return small.run
+
+
+@pytest.fixture(scope="session")
+def small_settings(small):
+    return small.SETTINGS

@@ -8,8 +8,8 @@ NONE = {"feature_noise": 0.0, "channel_noise": 0.0, "patch_dropout": 0.0, "state
 
 
 @pytest.fixture
-def batch(episodes, network):
-    return Windows(episodes, Statistics.fit(episodes), network).batch(range(0, 140, 2))
+def batch(episodes, window):
+    return Windows(episodes, Statistics.fit(episodes), window).batch(range(0, 140, 2))
 
 
 def test_no_noise_changes_nothing(batch):

@@ -9,9 +9,11 @@ from safetensors.torch import load_file
 from firsthand.errors import CheckpointError
 from firsthand.policy.checkpoint import load_manifest
 from firsthand.policy.session import Policy
-from firsthand_training.models.world_model import WorldModelPolicy, WorldModelSettings
+from firsthand.space.normalization import Normalization
 from firsthand_training.training import export as export_module
 from firsthand_training.training.export import check_parity, export, write_graphs
+from firsthand_training.training.methods.registry import rebuild_method
+from firsthand_training.training.methods.world_model import WorldModelMethod
 from firsthand_training.training.train import TrainSettings, fit
 from firsthand_training.training.training_state import load_trained_model
 from firsthand_training.training.windows import Statistics
@@ -20,9 +22,9 @@ CACHE = {"encoder": "dinov2_vits14", "source_sha256": "0" * 64, "image_size": [5
 
 
 @pytest.fixture(scope="module")
-def training_state(episodes, network, tmp_path_factory):
+def training_state(episodes, method, tmp_path_factory):
     settings = TrainSettings(
-        network=network, steps=30, batch=8, warm_up=1, learning_rate=3e-3, held_out=0.0, device="cpu", threads=1
+        method=method, steps=30, batch=8, warm_up=1, learning_rate=3e-3, held_out=0.0, device="cpu", threads=1
     )
     return fit(episodes, tmp_path_factory.mktemp("run"), settings, {"cache": CACHE}, progress=False)
 
@@ -38,11 +40,11 @@ def test_the_robot_predicts_what_training_predicts(training_state, checkpoint, e
     for time in (0, 7, 20):
         features = episode.features[time].astype(np.float32)
         prediction = policy.act(features, episode.state[time])
-        statistics = trained.statistics
+        statistics = trained.statistics_of("robot")
         normalized = (features - statistics.feature_mean) / statistics.feature_std
-        state = torch.tensor(statistics.state.normalize(episode.state[time]), dtype=torch.float32)
+        state = torch.tensor(statistics.numbers.normalize(episode.state[time]), dtype=torch.float32)
         output = trained.model(torch.from_numpy(normalized)[None], state[None])
-        actions = statistics.action.denormalize(output.actions[0].detach().numpy())
+        actions = statistics.numbers.denormalize(output.actions[0].detach().numpy())
         np.testing.assert_allclose(prediction.actions[:, 18:], actions[:, 18:], atol=1e-4)  # rotations: orthonormalised
         future = output.future_features[0].detach().numpy() * statistics.feature_std + statistics.feature_mean
         np.testing.assert_allclose(prediction.future_features, future, atol=1e-4)
@@ -50,40 +52,43 @@ def test_the_robot_predicts_what_training_predicts(training_state, checkpoint, e
         assert (prediction.selected == selected.numpy()).mean() > 0.99
 
 
-def test_the_folder_explains_itself(checkpoint, training_state, network):
+def test_the_folder_explains_itself(checkpoint, training_state):
     manifest = load_manifest(checkpoint)
     assert (manifest.task, manifest.rate, manifest.horizon, manifest.stride) == ("reach", 25.0, 6, 2)
     assert manifest.encoder.feature_shape == (2, 4, 6, 8)
     assert manifest.provenance["step"] == 30
     assert manifest.provenance["export_parity"]["actions"] <= 1e-4
-    model = WorldModelPolicy(WorldModelSettings(**manifest.network))
-    model.load_state_dict(load_file(checkpoint / "model.safetensors"))
+    model = rebuild_method(manifest.network).build()
+    tensors = load_file(checkpoint / "model.safetensors")
+    model.load_state_dict({name: each for name, each in tensors.items() if not name.startswith("statistics/")})
     trained = load_trained_model(training_state)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), trained.model.parameters(), strict=True))
-    np.testing.assert_allclose(manifest.action_normalization.std, trained.statistics.action.std)
+    np.testing.assert_allclose(manifest.action_normalization.std, trained.statistics_of("robot").numbers.std)
 
 
 def test_the_shipped_size_exports_with_parity(tmp_path):
     """Random weights and inputs at full size: trained zeros and regular inputs would hide a wrong graph."""
     torch.manual_seed(0)
-    model, random = WorldModelPolicy(WorldModelSettings()), np.random.default_rng(0)
+    method, random = WorldModelMethod(), np.random.default_rng(0)
+    model = method.build()
     for parameter in model.parameters():
         parameter.data += 0.02 * torch.randn_like(parameter)
-    spread = export_module.Normalization(random.normal(size=54), random.uniform(0.01, 0.3, size=54))
+    spread = Normalization(random.normal(size=54), random.uniform(0.01, 0.3, size=54))
     features = random.normal(size=384).astype(np.float32), random.uniform(0.5, 3, size=384).astype(np.float32)
-    statistics = Statistics(spread, spread, *features)
-    write_graphs(model, statistics, tmp_path)
-    parity = check_parity(model, statistics, tmp_path, samples=2)
-    assert parity.actions < 1e-5
-    assert parity.selected > 0.99
+    statistics = Statistics(spread, *features)
+    graphs = write_graphs(method, model, statistics, tmp_path)
+    parity = check_parity(graphs, method.window, statistics, tmp_path, samples=2)
+    assert parity["actions"] < 1e-5
+    assert parity["selected"] > 0.99
 
 
 def test_graphs_of_another_network_are_refused(checkpoint, training_state):
     trained = load_trained_model(training_state)
+    graphs = trained.method.graphs(trained.model, trained.statistics_of("robot"))
     with torch.no_grad():
         trained.model.action_decoder.out.bias += 1
     with pytest.raises(CheckpointError, match="differ from the network"):
-        check_parity(trained.model, trained.statistics, checkpoint, samples=1)
+        check_parity(graphs, trained.method.window, trained.statistics_of("robot"), checkpoint, samples=1)
 
 
 def test_a_failed_export_leaves_no_checkpoint(training_state, checkpoint, tmp_path, monkeypatch):
@@ -95,11 +100,11 @@ def test_a_failed_export_leaves_no_checkpoint(training_state, checkpoint, tmp_pa
         Policy.load(output)
 
 
-def test_features_of_unknown_origin_are_not_exported(episodes, network, tmp_path):
-    settings = TrainSettings(network=network, steps=1, batch=2, held_out=0.0, device="cpu", threads=1)
+def test_features_of_unknown_origin_are_not_exported(episodes, method, tmp_path):
+    settings = TrainSettings(method=method, steps=1, batch=2, held_out=0.0, device="cpu", threads=1)
     with pytest.raises(CheckpointError, match="which encoder"):
         export(fit(episodes, tmp_path, settings, progress=False), tmp_path / "out", task="reach")
 
 
 def test_the_manifest_is_plain_json(checkpoint):
-    assert json.loads((checkpoint / "manifest.json").read_text())["network"]["horizon"] == 6
+    assert json.loads((checkpoint / "manifest.json").read_text())["network"]["network"]["horizon"] == 6

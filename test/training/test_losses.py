@@ -3,7 +3,6 @@ import torch
 
 from firsthand.space.hand_state import LEFT_FINGERTIPS, WRIST_POSITIONS
 from firsthand_training.models.temporal_scales import Level
-from firsthand_training.models.world_model import WorldModelPolicy
 from firsthand_training.training.losses import LossSettings, action_loss, dynamics_loss, world_model_loss
 from firsthand_training.training.windows import Statistics, Windows
 
@@ -42,26 +41,21 @@ def test_dynamics_loss_by_hand():
     assert dynamics_loss(levels, future, mask).item() == 0
 
 
-def test_the_total_is_the_weighted_sum(episodes, network):
+def test_the_total_is_the_weighted_sum(episodes, method):
     torch.manual_seed(0)
-    model, windows = WorldModelPolicy(network), Windows(episodes, Statistics.fit(episodes), network)
+    model, windows = method.build(), Windows(episodes, Statistics.fit(episodes), method.window)
     batch = windows.batch([0, 30, 22])
     settings = LossSettings(dynamics=0.5, concentration=0.1, overlap=0.2, repulsion=0.3)
     losses = world_model_loss(model(batch.features, batch.state), batch, model.layout, settings)
-    expected = (
-        losses.action
-        + 0.5 * losses.dynamics
-        + 0.1 * losses.concentration
-        + 0.2 * losses.overlap
-        + 0.3 * losses.repulsion
-    )
-    torch.testing.assert_close(losses.total, expected)
-    assert losses.action > 0 < losses.dynamics
-    assert all(0 <= getattr(losses, name).item() <= 1 + 1e-6 for name in ("concentration", "overlap", "repulsion"))
+    weights = {"action": 1.0, "dynamics": 0.5, "concentration": 0.1, "overlap": 0.2, "repulsion": 0.3}
+    assert set(losses.terms) == set(weights)
+    torch.testing.assert_close(losses.total, sum(weights[name] * value for name, value in losses.terms.items()))
+    assert losses.terms["action"] > 0 < losses.terms["dynamics"]
+    assert all(0 <= losses.terms[name].item() <= 1 + 1e-6 for name in ("concentration", "overlap", "repulsion"))
 
 
-def test_copying_does_not_satisfy_the_dynamics(episodes, network):
+def test_copying_does_not_satisfy_the_dynamics(episodes, method):
     """Free-running: an untrained network, which copies the current frame at every scale, has a loss to learn from."""
-    model, windows = WorldModelPolicy(network), Windows(episodes, Statistics.fit(episodes), network)
+    model, windows = method.build(), Windows(episodes, Statistics.fit(episodes), method.window)
     batch = windows.batch([2, 50])
     assert dynamics_loss(model(batch.features, batch.state).levels, batch.future, batch.future_mask).item() > 1e-3

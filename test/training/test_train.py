@@ -6,16 +6,18 @@ import torch
 
 from firsthand.errors import CheckpointError
 from firsthand_training.training.augmentation import AugmentationSettings
-from firsthand_training.training.train import METRICS, STATE, TrainSettings, fit, learning_rate
+from firsthand_training.training.log import METRICS
+from firsthand_training.training.methods.world_model import WorldModelMethod
+from firsthand_training.training.train import STATE, TrainSettings, fit, learning_rate
 from firsthand_training.training.training_state import load_trained_model, read_training_state
 from firsthand_training.training.validation import validate
 from firsthand_training.training.windows import Statistics, Windows, split_episodes
 
 
 @pytest.fixture
-def settings(network):
+def settings(method):
     return TrainSettings(
-        network=network,
+        method=method,
         steps=8,
         batch=8,
         micro_batch=4,
@@ -53,9 +55,9 @@ def test_training_learns_to_reach(make_episode, settings, tmp_path):
     fit([make_episode(seed) for seed in range(40)], tmp_path, longer, progress=False)
     quality = json.loads((tmp_path / METRICS).read_text().splitlines()[-1])
     assert quality["loss/action"] < 0.3  # at the start about 1
-    assert quality["action/wrist_mm"] < 0.8 * quality["hold/wrist_mm"]
-    assert quality["skill"] > 0.2
-    assert quality["skill/moving"] > 0.2
+    assert quality["validation/robot/action/wrist_mm"] < 0.8 * quality["validation/robot/hold/wrist_mm"]
+    assert quality["validation/robot/skill"] > 0.2
+    assert quality["validation/robot/skill/moving"] > 0.2
 
 
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(episodes, settings, tmp_path, monkeypatch):
@@ -76,8 +78,8 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(episodes, settings, tmp
 
 def test_micro_batches_do_not_change_the_gradient_of_whole_windows(episodes, settings, tmp_path):
     still = AugmentationSettings(feature_noise=0, channel_noise=0, patch_dropout=0, state_noise=0)
-    network = replace(settings.network, state_dropout=0.0)
-    only = replace(settings, steps=1, save_every=1, network=network, augmentation=still, held_out=0.0)
+    method = WorldModelMethod(replace(settings.method.network, state_dropout=0.0))
+    only = replace(settings, steps=1, save_every=1, method=method, augmentation=still, held_out=0.0)
     moments = []
     for size in (4, 8):
         path = fit([each for each in episodes], tmp_path / str(size), replace(only, micro_batch=size), progress=False)
@@ -111,12 +113,12 @@ def test_a_damaged_training_state_is_refused(episodes, settings, tmp_path):
 def test_the_trained_model_is_the_average_that_was_validated(episodes, settings, tmp_path):
     trained = load_trained_model(fit(episodes, tmp_path, settings, progress=False))
     inside, outside = split_episodes(len(episodes), settings.held_out, settings.seed)
-    assert trained.description["held_out"] == outside
+    assert trained.description["held_out"] == {"robot": outside}
     statistics = Statistics.fit([episodes[number] for number in inside])
-    windows = Windows([episodes[number] for number in outside], statistics, settings.network)
+    windows = Windows([episodes[number] for number in outside], statistics, settings.method.window)
     quality = validate(trained.model, windows, settings.validation_windows)
     logged = json.loads((tmp_path / METRICS).read_text().splitlines()[-1])
-    assert quality["action/wrist_mm"] == pytest.approx(logged["action/wrist_mm"], rel=1e-5)
+    assert quality["action/wrist_mm"] == pytest.approx(logged["validation/robot/action/wrist_mm"], rel=1e-5)
     assert trained.step == logged["step"] == 8
 
 

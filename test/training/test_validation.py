@@ -3,7 +3,6 @@ import pytest
 
 from firsthand.space.hand_state import LEFT_WRIST_POSITION, LEFT_WRIST_ROTATION, RIGHT_FINGERTIPS
 from firsthand.space.rotations import matrix_from_rpy, rotation_6d_from_matrix
-from firsthand_training.models.world_model import WorldModelPolicy
 from firsthand_training.training.validation import action_errors, validate
 from firsthand_training.training.windows import Statistics, Windows
 
@@ -26,12 +25,13 @@ def test_errors_are_in_millimetres_and_degrees():
     assert errors["head_deg"] == pytest.approx(0, abs=1e-6)
 
 
-def test_an_untrained_network_is_as_good_as_holding_and_copying(episodes, network):
+def test_an_untrained_network_is_as_good_as_holding_and_copying(episodes, method):
     statistics = Statistics.fit(episodes)
-    model = WorldModelPolicy(network)
-    model.set_residual(*statistics.residual())
-    quality = validate(model, Windows(episodes, statistics, network), count=20, size=8)
+    model = method.build()
+    quality = validate(model, Windows(episodes, statistics, method.window), count=20, size=8)
     assert quality["action/wrist_mm"] == pytest.approx(quality["hold/wrist_mm"], rel=1e-4)
-    assert quality["hold/wrist_mm"] > 1
+    assert quality["without_images/wrist_mm"] == pytest.approx(quality["hold/wrist_mm"], rel=1e-4)
+    assert quality["without_state/wrist_mm"] == pytest.approx(quality["mean/wrist_mm"], rel=1e-4)
+    assert quality["mean/wrist_mm"] > quality["hold/wrist_mm"] > 1
     for name in ("skill", "skill/moving", "skill/2", "skill/4", "skill/6"):
         assert quality[name] == pytest.approx(0, abs=1e-6)

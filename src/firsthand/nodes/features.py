@@ -1,7 +1,7 @@
-"""features: stereo pictures in, DINOv2 patch features out, always of the newest pair.
+"""features: stereo pictures in, what the policy's encoder makes of them out, always of the newest pair.
 
 in   left/color/rect/image[/compressed], right/...   the same stamp on both
-out  features                                        Image 32FC384, both views, the pictures' stamp
+out  features                                        Image 32FC384 (DINOv2) or 32FC3 (pixels), both views, same stamp
 """
 
 import time
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
 from firsthand.errors import ImageError
+from firsthand.inference import PROVIDERS, Runtime
 from firsthand.nodes.diagnostics import OK, Diagnostics, Status
 from firsthand.nodes.image_messages import read_compressed_image, read_image, write_features
 from firsthand.nodes.intake import Intake, Latencies, LatestWorker, check_age
@@ -20,7 +21,10 @@ from firsthand.nodes.messages import SECOND, ns_from_stamp
 from firsthand.nodes.parameters import read_parameters, setting
 from firsthand.nodes.process import RunnableNode, run
 from firsthand.nodes.qos import LATEST, PUBLISH
-from firsthand.vision.encoder import Encoder
+from firsthand.policy.checkpoint import find_checkpoint, load_manifest
+from firsthand.vision.encoder import NAME
+from firsthand.vision.encoders import SOURCES, StereoEncoder, open_encoder
+from firsthand.vision.precision import PRECISIONS
 
 ASPECT_TOLERANCE = 0.1  # 16:9 is 1.78, 196x112 is 1.75
 Picture: TypeAlias = CompressedImage | Image
@@ -30,11 +34,19 @@ Picture: TypeAlias = CompressedImage | Image
 class FeaturesSettings:
     """Parameters of the features node."""
 
-    image_height: int = setting(112, "Height that the network sees, [px], a multiple of 14.", minimum=14, maximum=1400)
-    image_width: int = setting(196, "Width that the network sees, [px], a multiple of 14.", minimum=14, maximum=1400)
+    checkpoint: str = setting(
+        "", "Encode as this checkpoint was trained (a folder, or a shipped one's name); empty: as the next three say."
+    )
+    encoder: str = setting(NAME, "What makes the features.", choices=tuple(SOURCES))
+    image_height: int = setting(112, "Height that the encoder sees, [px], a multiple of 14.", minimum=14, maximum=1400)
+    image_width: int = setting(196, "Width that the encoder sees, [px], a multiple of 14.", minimum=14, maximum=1400)
     transport: str = setting("compressed", "Which pictures to read.", choices=("compressed", "raw"))
     max_age: float = setting(0.5, "Pairs older than this are not encoded, [s].", minimum=0.02, maximum=10.0)
-    threads: int = setting(1, "CPU threads of the network.", minimum=1, maximum=64)
+    threads: int = setting(1, "CPU threads of the encoder.", minimum=1, maximum=64)
+    provider: str = setting("auto", "What runs the encoder; auto is CUDA where it is, else the CPU.", choices=PROVIDERS)
+    precision: str = setting("float32", "int8 takes about 0.6 of the time on a CPU.", choices=PRECISIONS)
+    half: bool = setting(False, "With tensorrt: compute in float16, compared with float32 at the start.")
+    cuda_graph: bool = setting(False, "With cuda or tensorrt: launch all kernels of the graph at once.")
 
 
 class Features(RunnableNode):
@@ -43,8 +55,7 @@ class Features(RunnableNode):
     def __init__(self, **options: object) -> None:
         super().__init__("features", **options)
         self._settings = read_parameters(self, FeaturesSettings)
-        s = self._settings
-        self._encoder = Encoder.load((s.image_height, s.image_width), views=2, threads=s.threads)
+        self._encoder = _open_encoder(self._settings)
         self._pictures = Intake(self, "pictures")
         self._latency, self._encoding = Latencies(), Latencies()
         self._newest: dict[str, Picture] = {}
@@ -98,7 +109,7 @@ class Features(RunnableNode):
         if left.shape[0] < height or left.shape[1] < width or abs(ratio - 1) > ASPECT_TOLERANCE:
             raise ImageError(
                 f"expected pictures of at least {width}x{height} and about that shape, got {_size(left)}; "
-                "set image_width and image_height to what the checkpoint was trained on"
+                "set checkpoint, or image_width and image_height, to what the policy runs"
             )
         return np.stack([left, right])
 
@@ -108,6 +119,15 @@ class Features(RunnableNode):
         return Status(
             OK, f"{encoded} pairs encoded, {skipped} skipped", {"encoded": encoded, "skipped": skipped, **values}
         )
+
+
+def _open_encoder(settings: FeaturesSettings) -> StereoEncoder:
+    name, size = settings.encoder, (settings.image_height, settings.image_width)
+    if settings.checkpoint:
+        spec = load_manifest(find_checkpoint(settings.checkpoint), check_files=False).encoder
+        name, size = spec.name, spec.image_size
+    runtime = Runtime(settings.provider, settings.threads, half=settings.half, cuda_graph=settings.cuda_graph)
+    return open_encoder(name, size, 2, runtime, settings.precision)
 
 
 def _size(image: NDArray[np.uint8]) -> str:

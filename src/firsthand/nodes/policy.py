@@ -1,20 +1,26 @@
 """policy: the newest features and the hand state measured with them in, a chunk of actions out.
 
-in   features       Image 32FC384
+in   features       Image 32FC384 (of DINOv2), 32FC3 (pixels)
      hand_state     the measured 54 numbers, kept for a second to find the one that belongs to the features
 out  action_chunk   H targets, stamped with the observation that they come from
      ~/markers      the same, drawn
+     ~/surprise     how far what arrives is from what was predicted (`nodes/surprise.py`)
+     ~/attention    what the policy looked at, drawn (`nodes/attention.py`)
 """
 
 import time
 from collections import deque
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 from visualization_msgs.msg import MarkerArray
 
 from firsthand.errors import CheckpointError
+from firsthand.inference import PROVIDERS, Runtime
+from firsthand.nodes.attention import AttentionView
 from firsthand.nodes.diagnostics import OK, Diagnostics, Status
 from firsthand.nodes.image_messages import read_features
 from firsthand.nodes.intake import Intake, Latencies, LatestWorker, StaleInput, check_age
@@ -23,9 +29,9 @@ from firsthand.nodes.messages import SECOND, StampedHandState, ns_from_stamp, re
 from firsthand.nodes.parameters import read_parameters, setting
 from firsthand.nodes.process import RunnableNode, run
 from firsthand.nodes.qos import EVERY, LATEST, PUBLISH
-from firsthand.policy.session import Policy, Prediction
-from firsthand.vision.dinov2_graph import SOURCE_SHA256
-from firsthand.vision.encoder import NAME
+from firsthand.nodes.surprise import SurpriseWatch, WatchSettings
+from firsthand.policy.session import Policy
+from firsthand.vision.encoders import SOURCES
 
 HISTORY = 250  # hand states: a second at the highest rate
 
@@ -43,6 +49,15 @@ class PolicySettings:
         0.02, "How far in time the hand state may be from the features, [s].", minimum=0.001, maximum=1.0
     )
     threads: int = setting(1, "CPU threads of the network.", minimum=1, maximum=64)
+    provider: str = setting("auto", "What runs the network; auto is CUDA where it is, else the CPU.", choices=PROVIDERS)
+    cuda_graph: bool = setting(False, "With cuda or tensorrt: launch all kernels of a graph at once.")
+    hold_on_surprise: bool = setting(False, "Stay in place while what is seen is not what was predicted.")
+    surprise_persistence: float = setting(
+        0.15, "How long a surprise has to last to be one, [s].", minimum=0.0, maximum=5.0
+    )
+    surprise_release: float = setting(
+        1.0, "How long all has to be as predicted to go on, [s].", minimum=0.0, maximum=60.0
+    )
 
 
 class PolicyNode(RunnableNode):
@@ -51,8 +66,12 @@ class PolicyNode(RunnableNode):
     def __init__(self, **options: object) -> None:
         super().__init__("policy", **options)
         self._settings = read_parameters(self, PolicySettings)
-        self._policy = Policy.load(self._settings.checkpoint, self._settings.threads)
+        s = self._settings
+        self._policy = Policy.load(s.checkpoint, Runtime(s.provider, s.threads, cuda_graph=s.cuda_graph))
         _check_encoder(self._policy)
+        watching = WatchSettings(s.hold_on_surprise, s.surprise_persistence, s.surprise_release)
+        self._surprise = SurpriseWatch(self, self._policy, s.checkpoint, watching)
+        self._attention = AttentionView(self, self._policy.manifest)
         self._features, self._states = Intake(self, "features"), Intake(self, "hand_state")
         self._latency, self._inference = Latencies(), Latencies()
         self._history: deque[StampedHandState] = deque(maxlen=HISTORY)
@@ -67,6 +86,7 @@ class PolicyNode(RunnableNode):
         diagnostics.add("features", self._features.status)
         diagnostics.add("hand_state", self._states.status)
         diagnostics.add("policy", self._status)
+        diagnostics.add("surprise", self._surprise.status)
         self.get_logger().info(_describe(self._policy))
 
     def shutdown(self) -> None:
@@ -84,12 +104,14 @@ class PolicyNode(RunnableNode):
             return
         with self._features.reading():
             check_age("features", stamp_ns, self._now_ns(), self._settings.max_features_age)
-            features = read_features(message, views=self._policy.feature_shape[0])
+            features = read_features(message)
             state = self._state_at(stamp_ns)
             started = time.perf_counter()
             prediction = self._policy.act(features, state.vector)
             self._inference.add(time.perf_counter() - started)
-            self._publish(prediction, stamp_ns)
+            actions = self._surprise.actions(stamp_ns, features, state.vector, prediction)
+            self._publish(actions, stamp_ns)
+            self._attention.show(stamp_ns, prediction.selected)
             self._acted_ns = stamp_ns
 
     def _state_at(self, stamp_ns: int) -> StampedHandState:
@@ -104,12 +126,12 @@ class PolicyNode(RunnableNode):
             raise StaleInput(f"the nearest hand_state is {gap:.3f} s from the features, more than {limit} s")
         return nearest
 
-    def _publish(self, prediction: Prediction, stamp_ns: int) -> None:
+    def _publish(self, actions: NDArray[np.floating], stamp_ns: int) -> None:
         rate = self._policy.manifest.rate
-        self._chunks.publish(write_chunk(prediction.actions, stamp_ns, rate))
+        self._chunks.publish(write_chunk(actions, stamp_ns, rate))
         self._latency.add((self._now_ns() - stamp_ns) / SECOND)
         if self._markers.get_subscription_count():
-            self._markers.publish(write_chunk_markers(prediction.actions, stamp_ns))
+            self._markers.publish(write_chunk_markers(actions, stamp_ns))
 
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds
@@ -125,12 +147,13 @@ class PolicyNode(RunnableNode):
 
 
 def _check_encoder(policy: Policy) -> None:
-    """Refuse a checkpoint whose features the features node does not make."""
+    """Refuse a checkpoint whose features the features node cannot make."""
     spec = policy.manifest.encoder
-    if (spec.name, spec.source_sha256) != (NAME, SOURCE_SHA256):
+    if SOURCES.get(spec.name) != spec.source_sha256:
+        known = ", ".join(f"{name} ({digest[:12]})" for name, digest in SOURCES.items())
         raise CheckpointError(
             f"the checkpoint was trained on features of {spec.name} ({spec.source_sha256[:12]}); "
-            f"the features node makes those of {NAME} ({SOURCE_SHA256[:12]})"
+            f"the features node makes those of {known}"
         )
 
 

@@ -3,6 +3,7 @@
 manifest.json        what every number means: conventions, names, rate, horizon, normalisation, hashes, provenance
 world_model.onnx     features, state -> latent, future_features
 policy.onnx          features, state, latent, future_features -> actions, selected
+                     without a world_model.onnx: features, state -> actions
 model.safetensors    the weights, for those who train on
 
 A mismatch is refused with both sides shown. Nothing is ever unpickled.
@@ -69,8 +70,13 @@ class Manifest:
 
     @property
     def predicted_frames(self) -> int:
-        """T = H / r."""
-        return self.horizon // self.stride
+        """T = H / r; 0 without a world model."""
+        return self.horizon // self.stride if self.has_world_model else 0
+
+    @property
+    def has_world_model(self) -> bool:
+        """Whether the checkpoint predicts what will be seen; a policy without one only says what to do."""
+        return WORLD_MODEL in self.files
 
 
 def find_checkpoint(name_or_path: str | Path) -> Path:
@@ -204,5 +210,5 @@ def _check_files(manifest: Manifest, directory: Path) -> None:
             raise CheckpointError(f"{directory} lists {name!r} and does not have it")
         if (found := sha256(path)) != digest:
             raise CheckpointError(f"{path} is damaged: sha256 {found}, the manifest says {digest}")
-    if missing := {WORLD_MODEL, POLICY} - manifest.files.keys():
-        raise CheckpointError(f"{directory / MANIFEST} does not list {', '.join(sorted(missing))}")
+    if POLICY not in manifest.files:
+        raise CheckpointError(f"{directory / MANIFEST} does not list {POLICY}")

@@ -4,7 +4,7 @@ The stereo pair is rendered for speed: no anti-aliasing and no shadows, seven ti
 defaults. The third-person picture has both.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,18 @@ from firsthand.simulation.scene import THIRD_PERSON, Scene
 Image = NDArray[np.uint8]
 
 WIDTH, HEIGHT = 640, 360  # [px], of one eye
+
+
+class World(Protocol):
+    """What can be drawn: a `Scene`, or any other compiled model with cameras of these names, and its state."""
+
+    @property
+    def model(self) -> "mujoco.MjModel":
+        """What was built."""
+
+    @property
+    def data(self) -> "mujoco.MjData":
+        """How it is now."""
 
 
 class PinholeIntrinsics(NamedTuple):
@@ -38,9 +50,9 @@ def intrinsics(scene: Scene, width: int = WIDTH, height: int = HEIGHT) -> Pinhol
 
 
 class StereoRenderer:
-    """The two eyes of the robot in a scene. Holds an OpenGL context: use it in one thread and `close` it."""
+    """The eyes of the robot, or of a person. Holds an OpenGL context: use it in one thread and `close` it."""
 
-    def __init__(self, scene: Scene, width: int = WIDTH, height: int = HEIGHT) -> None:
+    def __init__(self, scene: World, width: int = WIDTH, height: int = HEIGHT) -> None:
         self._scene = scene
         self._picture = _Picture(scene, width, height, shadows=False)
 
@@ -71,7 +83,7 @@ class ThirdPersonRenderer:
 class _Picture:
     """One off-screen buffer and the settings it is drawn with."""
 
-    def __init__(self, scene: Scene, width: int, height: int, shadows: bool) -> None:
+    def __init__(self, scene: World, width: int, height: int, shadows: bool) -> None:
         require_backend()
         if width < 1 or height < 1:
             raise SimulationError(f"expected a picture of at least 1x1 pixels, got {width}x{height}")

@@ -7,9 +7,9 @@ import numpy as np
 
 from firsthand.simulation.gl import mujoco
 from firsthand.simulation.robot import SHOWN_GROUP, THING_BITS
-from firsthand.simulation.tasks.interface import Light, Marker, Part, SceneObject, Setup, Surroundings
+from firsthand.simulation.tasks.interface import Hinge, Light, Marker, Part, SceneObject, Setup, Surroundings
 from firsthand.simulation.textures import Color, Texture, paint
-from firsthand.space.rotations import matrix_from_rpy, quaternion_wxyz_from_matrix
+from firsthand.space.rotations import matrix_from_rotation_vector, matrix_from_rpy, quaternion_wxyz_from_matrix
 
 TABLE_FRONT, TABLE_BACK = 0.21, 1.01  # [m], world x
 TABLE_HALF_WIDTH = 0.72  # [m]
@@ -18,6 +18,9 @@ WALL_DISTANCE = 2.3  # [m], in front of the robot
 SIDE_DISTANCE = 2.6
 WALL_HEIGHT = 2.7
 TABLE_FRICTION = 0.4
+# solref and solimp of a hinge at rest: with MuJoCo's defaults, which are softer, a flap sinks by 0.1 rad in a second.
+STICKING = ((0.004, 1.0), (0.99, 0.999, 0.001, 0.5, 2.0))
+HINGE_ARMATURE = 1e-5  # [kg m2]: a flap of a few grams alone is too light for steps of 2 ms
 
 
 def furnish(spec: "mujoco.MjSpec", setup: Setup) -> None:
@@ -111,14 +114,39 @@ def _add_object(spec: "mujoco.MjSpec", thing: SceneObject, height: float) -> Non
         name=thing.name, pos=[*thing.position, height], quat=[np.cos(half_yaw), 0, 0, np.sin(half_yaw)]
     )
     body.add_freejoint(name=thing.name)
-    solid = [part for part in thing.parts if not part.shown_only]
+    _add_parts(spec, body, thing.name, thing.parts, thing.mass, thing.friction)
+    for hinge in thing.hinges:
+        _add_hinge(spec, body, hinge_name(thing, hinge), hinge, thing.friction)
+
+
+def hinge_name(thing: SceneObject, hinge: Hinge) -> str:
+    """What a hinge's body and joint are called in the model, and in a scene's state."""
+    return f"{thing.name}/{hinge.name}"
+
+
+def _add_hinge(spec: "mujoco.MjSpec", body: "mujoco.MjsBody", name: str, hinge: Hinge, friction: float) -> None:
+    """Built at its starting angle, which is its reference: a reset brings it back there."""
+    turned = matrix_from_rotation_vector(hinge.start * np.array(hinge.axis))
+    moving = body.add_body(name=name, pos=hinge.position, quat=quaternion_wxyz_from_matrix(turned))
+    joint = moving.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_HINGE, axis=hinge.axis, ref=hinge.start)
+    joint.limited, joint.range = mujoco.mjtLimited.mjLIMITED_TRUE, hinge.limits
+    joint.frictionloss, joint.armature = hinge.friction, HINGE_ARMATURE
+    joint.solref_friction, joint.solimp_friction = STICKING
+    _add_parts(spec, moving, name, hinge.parts, hinge.mass, friction)
+
+
+def _add_parts(
+    spec: "mujoco.MjSpec", body: "mujoco.MjsBody", name: str, parts: tuple[Part, ...], mass: float, friction: float
+) -> None:
+    """The parts of one body, which share its mass by their volume."""
+    solid = [part for part in parts if not part.shown_only]
     volumes = [_volume(part) for part in solid]
-    for index, part in enumerate(thing.parts):
-        geom = _add_part(spec, body, f"{thing.name}_{index}", part)
+    for index, part in enumerate(parts):
+        geom = _add_part(spec, body, f"{name}_{index}", part)
         geom.mass = 0.0
         if not part.shown_only:
-            geom.mass = thing.mass * volumes[solid.index(part)] / sum(volumes)
-            _feel(geom, thing.friction)
+            geom.mass = mass * volumes[solid.index(part)] / sum(volumes)
+            _feel(geom, friction)
             geom.priority = 1  # the object's friction counts, whatever touches it
 
 

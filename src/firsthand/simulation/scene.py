@@ -15,9 +15,9 @@ from firsthand.robot.joints import ARMS_SLICE, JOINTS, MIMIC
 from firsthand.robot.model import RobotModel
 from firsthand.simulation.gl import mujoco
 from firsthand.simulation.robot import PELVIS_HEIGHT, ROBOT_BITS, load_robot
-from firsthand.simulation.room import furnish
+from firsthand.simulation.room import furnish, hinge_name
 from firsthand.simulation.tasks import check_variant, find_task
-from firsthand.simulation.tasks.interface import ObjectState, Setup, Task
+from firsthand.simulation.tasks.interface import ObjectState, SceneObject, Setup, Task
 from firsthand.space.rotations import quaternion_wxyz_from_matrix
 
 Array = NDArray[np.floating]
@@ -54,7 +54,10 @@ class Scene:
         mujoco.mj_forward(self.model, self.data)
 
     def state(self) -> dict[str, float]:
-        """Every joint of the scene by name, [m] and [rad]; a free joint as `name/x` to `name/qz`, world frame."""
+        """Every joint of the scene by name, [m] and [rad]; a free joint as `name/x` to `name/qz`, world frame.
+
+        A hinge of an object is `object/hinge`.
+        """
         return dict(zip(self.state_names, self.data.qpos.tolist(), strict=True))
 
     def set_state(self, state: Mapping[str, float]) -> None:
@@ -79,7 +82,7 @@ class Scene:
 
     def objects(self) -> dict[str, ObjectState]:
         """How each object lies and moves now."""
-        return {thing.name: _object_state(self.data.joint(thing.name)) for thing in self.setup.objects}
+        return object_states(self.setup, self.data)
 
     @property
     def world_from_pelvis(self) -> Array:
@@ -102,11 +105,11 @@ def build_scene(task: str, variant: str, seed: int, robot_urdf: str | None = Non
         SimulationError: There is no such task or variant, or the world cannot be built.
     """
     chosen = find_task(task)
-    setup = chosen.draw(check_variant(variant), _generator(variant, seed))
+    setup = chosen.draw(check_variant(variant), generator(variant, seed))
     description = urdf() if robot_urdf is None else robot_urdf
     spec = load_robot(description)
     furnish(spec, setup)
-    _set_options(spec)
+    set_options(spec)
     model = spec.compile()
     scene = Scene(
         task=chosen,
@@ -123,14 +126,20 @@ def build_scene(task: str, variant: str, seed: int, robot_urdf: str | None = Non
     return _posed(scene, RobotModel.load(description))
 
 
-def _generator(variant: str, seed: int) -> np.random.Generator:
+def generator(variant: str, seed: int) -> np.random.Generator:
     """The two variants draw from different streams, so that one seed is two unrelated trials."""
     if seed < 0:
         raise SimulationError(f"expected a seed of 0 or more, got {seed}")
     return np.random.default_rng([int(seed), 0 if variant == "id" else 1])
 
 
-def _set_options(spec: "mujoco.MjSpec") -> None:
+def object_states(setup: Setup, data: "mujoco.MjData") -> dict[str, ObjectState]:
+    """How each object of a setup lies and moves in a world that it was built into."""
+    return {thing.name: _object_state(data, thing) for thing in setup.objects}
+
+
+def set_options(spec: "mujoco.MjSpec") -> None:
+    """Physics and drawing as every scene of ours has them, and the visitor's camera."""
     option = spec.option
     option.timestep = PHYSICS_STEP
     option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
@@ -197,7 +206,8 @@ def _state_names(model: "mujoco.MjModel") -> tuple[str, ...]:
     return tuple(names)
 
 
-def _object_state(joint: "mujoco._structs._MjDataJointViews") -> ObjectState:
+def _object_state(data: "mujoco.MjData", thing: SceneObject) -> ObjectState:
+    joint = data.joint(thing.name)
     rotation = np.zeros(9)
     mujoco.mju_quat2Mat(rotation, joint.qpos[3:])
     return ObjectState(
@@ -205,4 +215,5 @@ def _object_state(joint: "mujoco._structs._MjDataJointViews") -> ObjectState:
         rotation=rotation.reshape(3, 3),
         linear_velocity=joint.qvel[:3].copy(),
         angular_velocity=joint.qvel[3:].copy(),
+        hinges={hinge.name: float(data.joint(hinge_name(thing, hinge)).qpos[0]) for hinge in thing.hinges},
     )

@@ -130,6 +130,24 @@ def label(rng: np.random.Generator, size: int) -> Array:
     return np.where(emblem | band, 0.95, 0.18) + 0.04 * noise(rng, size, 1.0)
 
 
+def cardboard(rng: np.random.Generator, size: int) -> Array:
+    """Kraft paper: short fibres and the faint ribs of the corrugation under it."""
+    along, _ = _grid(size)
+    ribs = np.sin(2 * np.pi * 40 * along)
+    return 0.72 + 0.05 * noise(rng, size, 0.6, stretch=3.0) + 0.06 * noise(rng, size, 1.6) + 0.02 * ribs
+
+
+def carton(rng: np.random.Generator, size: int) -> Array:
+    """Cardboard with print: two arrows that point up over a bar."""
+    along, across = _grid(size)
+    printed = (np.abs(along - 0.78) < 0.035) & (np.abs(across - 0.5) < 0.22)
+    for middle in (0.38, 0.62):
+        aside = np.abs(across - middle)
+        printed = printed | ((along > 0.42) & (along < 0.7) & (aside < 0.025))
+        printed = printed | ((along > 0.28) & (along < 0.42) & (aside < 0.55 * (along - 0.28)))
+    return np.where(printed, 0.08, cardboard(rng, size))
+
+
 PATTERNS: dict[str, Callable[[np.random.Generator, int], Array]] = {
     "plain": plain,
     "wood": wood,
@@ -143,6 +161,8 @@ PATTERNS: dict[str, Callable[[np.random.Generator, int], Array]] = {
     "terrazzo": terrazzo,
     "bricks": bricks,
     "label": label,
+    "cardboard": cardboard,
+    "carton": carton,
 }
 """Each pattern is a function of a generator and a size; it returns lightness, about 0..1, (size, size)."""
 

@@ -43,12 +43,17 @@ class Motion:
         self._reaches: list[Reach] = []
         self._past = [self.position] * (LAG + 1)
 
+    @property
+    def expected(self) -> Array:
+        """Where a hand that follows is to be found now, (3,), [m]."""
+        return self._past[0]
+
     def draw_towards(self, measured: Array) -> None:
         """Take over a part of the difference between where the point is measured and where it was to be.
 
         The goal stays: what was taken over is made good by a reach of its own.
         """
-        difference = measured - self._past[0]
+        difference = measured - self.expected
         excess = max(0.0, 1.0 - TOLERANCE / max(float(np.linalg.norm(difference)), TOLERANCE))
         moved = TRUST * excess * difference
         self.position = self.position + moved

@@ -14,29 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from firsthand.robot.joints import RIGHT_HAND_SLICE
-from firsthand.robot.model import RobotModel
-from firsthand.simulation.simulated_body import SimulatedBody
 from firsthand.simulation.tasks.interface import ObjectState
 from firsthand.simulation.tasks.push import GOAL_CENTER, GOAL_HALF_SIZE, standing
-from firsthand.space.frames import inverse, pose
-from firsthand.space.hand_state import HandState
-from firsthand.space.rotations import matrix_from_rotation_vector, matrix_from_rpy, rotation_vector_from_matrix
-from firsthand_training.demonstrations.minimum_jerk import STEP, Motion, smooth
+from firsthand.space.rotations import matrix_from_rpy
+from firsthand_training.demonstrations.actor import RIGHT, Actor
+from firsthand_training.demonstrations.moving_hands import Move, MovingHands
 
 Array = NDArray[np.floating]
 
-RIGHT = 1  # index of the right hand among (left, right)
-
-PALM_IN_WRIST = np.array([0.135, 0.0, -0.022])  # [m], where the right palm touches, in its wrist frame
-PADDLE = (
-    -0.05,
-    0.0,
-    0.08,
-    0.08,
-    0.08,
-    0.08,
-)  # [rad], thumb yaw and pitch, fingers: a flat right hand, thumb out of the way
 GAP = 0.025  # [m], between palm and object before the push
 CLEARANCE = 0.07  # [m], between hand and object on the way over it
 TURN = 0.7  # [rad/m], by which the fingers turn inwards on the way to the left, where the wrist cannot stay straight
@@ -79,19 +64,17 @@ class Manner:
 
 
 class PushExpert:
-    """Pushes the object of a `SimulatedBody`'s scene; make one per trial."""
+    """Pushes the object of an actor's scene with the right hand; make one per trial."""
 
-    def __init__(self, body: SimulatedBody, model: RobotModel, seed: int) -> None:
-        self._body, self._model = body, model
+    def __init__(self, actor: Actor, seed: int) -> None:
+        self._actor = actor
         self._manner = Manner.draw(np.random.default_rng([seed, 0xE4BE]))
-        self._thing = body.scene.setup.objects[0]
-        self._table_height = body.scene.setup.table_height
-        self._robot_from_world = model.robot_from_torso @ inverse(body.scene.world_from_pelvis)
-        self._start = self._measured()
-        self._rotation = self._start.wrist_rotations[RIGHT]  # robot_from_wrist, as asked for
-        self._motion = Motion(self._palm(self._start.wrist_positions[RIGHT]))
-        self._fingertips = self._paddle_fingertips()
-        self._retreat = self._motion.position
+        self._thing = actor.setup.objects[0]
+        self._table_height = actor.setup.table_height
+        self._hands = MovingHands(actor, ("paddle", "paddle"), RIGHT, self._manner.sway)
+        self._palm = self._hands[RIGHT]
+        self._palm.take("paddle", 1.0)
+        self._retreat = self._palm.position
         self._phase = "wait"
         self._step = 0
 
@@ -102,16 +85,14 @@ class PushExpert:
 
     def act(self) -> Array:
         """The hand state (54,) that the hands shall reach by the end of the coming 25 Hz step."""
-        thing = self._body.objects()[self._thing.name]
-        self._motion.draw_towards(self._palm(self._measured().wrist_positions[RIGHT]))
-        waypoint, pace = self._decide(thing)
-        palm = self._motion.advance(waypoint, pace)
+        self._hands.measure()
+        goal, pace = self._decide(self._actor.objects()[self._thing.name])
         self._step += 1
-        return self._hand_state(palm)
+        return self._hands.step({RIGHT: Move(goal, pace, self._rotation)})
 
     def _decide(self, thing: ObjectState) -> tuple[Array, float]:
         """Choose the phase, and in it where the palm goes (world, [m]) and how fast [m/s]."""
-        manner, palm = self._manner, self._motion.position
+        manner, palm = self._manner, self._palm.position
         phase = self._next_phase(thing, palm)
         if phase == "retract" and self._phase != "retract":
             self._retreat = self._retreat_from(thing)
@@ -174,38 +155,7 @@ class PushExpert:
     def _palm_height(self) -> float:
         return self._table_height + self._manner.height
 
-    def _measured(self) -> HandState:
-        return self._model.hand_state(self._body.state().positions)
-
-    def _palm(self, wrist_position: Array) -> Array:
-        """Where the right palm is, world, (3,), for a wrist in the robot frame that is turned as asked for."""
-        palm_in_robot = wrist_position + self._rotation @ PALM_IN_WRIST
-        return self._robot_from_world[:3, :3].T @ (palm_in_robot - self._robot_from_world[:3, 3])
-
-    def _paddle_fingertips(self) -> Array:
-        joints = self._body.state().positions.copy()
-        joints[RIGHT_HAND_SLICE] = PADDLE
-        return self._model.hand_state(joints).fingertips_in_wrist[RIGHT]
-
-    def _hand_state(self, palm: Array) -> Array:
-        """Both hands for a right palm at `palm` (world): turned into place over the first second, left hand at rest."""
-        share = smooth(self._step * STEP / 1.0)
-        wrists = self._start.wrist_poses.copy()
+    def _rotation(self, palm: Array) -> Array:
+        """world_from_wrist (3, 3) with the palm at a place: across the way, fingers more inwards the further left."""
         yaw = self._manner.yaw + TURN * (palm[1] - GOAL_CENTER[1])
-        rotation = matrix_from_rpy(np.pi / 2 + self._manner.roll, self._manner.pitch, yaw)
-        self._rotation = _blend(wrists[RIGHT, :3, :3], rotation, share)
-        palm_in_robot = self._robot_from_world[:3, :3] @ palm + self._robot_from_world[:3, 3]
-        wrists[RIGHT] = pose(self._rotation, palm_in_robot - self._rotation @ PALM_IN_WRIST)
-        amplitude, frequency = self._manner.sway
-        phase = 2 * np.pi * frequency * self._step * STEP
-        wrists[1 - RIGHT, :3, 3] += amplitude * np.array(
-            [0.5 * np.sin(0.7 * phase), 0.4 * np.sin(phase), np.sin(phase)]
-        )
-        fingertips = self._start.fingertips_in_wrist.copy()
-        fingertips[RIGHT] += share * (self._fingertips - fingertips[RIGHT])
-        return HandState.from_poses(self._start.head_rotation, wrists, fingertips).to_vector()
-
-
-def _blend(start: Array, end: Array, share: float) -> Array:
-    """The rotation a share of the way from one (3, 3) to another, about one axis."""
-    return start @ matrix_from_rotation_vector(share * rotation_vector_from_matrix(start.T @ end))
+        return matrix_from_rpy(np.pi / 2 + self._manner.roll, self._manner.pitch, yaw)

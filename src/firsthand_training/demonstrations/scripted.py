@@ -1,5 +1,8 @@
 """Scripted demonstrations: an expert does the task in simulation, seed after seed, and each success becomes an episode.
 
+The expert moves the robot, or the hands of a person: `human` as in a recorded human demonstration, `video` as in a
+video of somebody somewhere, with labels as an estimator would give them (paper, section IV).
+
 Most episodes are executed with smooth noise on the wrists while the recorded action stays the clean one: they show a
 learner the way back. Workers write datasets of their own, which are merged at the end; what a worker has finished is
 kept, so an interrupted call goes on where it stopped.
@@ -8,7 +11,7 @@ kept, so an interrupted call goes on where it stopped.
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -16,20 +19,34 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from firsthand.errors import EpisodeError
+from firsthand.errors import EpisodeError, SimulationError
 from firsthand.robot.model import RobotModel
 from firsthand.simulation.disturbance import Disturbance
 from firsthand.simulation.lockstep import RATE, LockStep
 from firsthand.simulation.renderer import StereoRenderer
 from firsthand.simulation.simulated_body import SimulatedBody
+from firsthand_training.demonstrations.actor import Actor, Expert
+from firsthand_training.demonstrations.human.demonstration import demonstrate_person
+from firsthand_training.demonstrations.human.label_noise import LabelNoiseSettings
+from firsthand_training.demonstrations.human.person import KINDS
+from firsthand_training.demonstrations.open_box_expert import OpenBoxExpert
+from firsthand_training.demonstrations.passing_expert import PassingExpert
+from firsthand_training.demonstrations.pick_place_expert import PickPlaceExpert
 from firsthand_training.demonstrations.push_expert import PushExpert
+from firsthand_training.demonstrations.robot_actor import RobotActor
 from firsthand_training.episodes.layout import EpisodeSettings
 from firsthand_training.episodes.merge import merge_datasets
 from firsthand_training.episodes.write import EpisodeWriter, Frame
 
-EXPERTS = {"push": PushExpert}
-"""The scripted expert of each task."""
+EXPERTS: dict[str, Callable[[Actor, int], Expert]] = {
+    "push": PushExpert,
+    "pick_place": PickPlaceExpert,
+    "passing": PassingExpert,
+    "open_box": OpenBoxExpert,
+}
+"""The scripted expert of each task, made from an actor and a seed, once per trial."""
 
+PEOPLE = {kind: EpisodeSettings(fps=RATE, robot_type=kind, joint_names=()) for kind in KINDS}
 SEEDS_FILE = "seeds.jsonl"
 
 
@@ -40,6 +57,8 @@ class DemonstrationSettings:
     output: Path  # folder of the LeRobot v3 dataset to make
     task: str = "push"
     variant: str = "id"
+    embodiment: str = "robot"  # whose hands: robot, human, or video
+    label_noise: float = 1.0  # of `video`: 1 for errors as they were measured, 0 for exact hand states
     episodes: int = 150  # trials; those that fail are counted and left out
     seed: int = 0  # of the first trial; evaluation uses seeds from 10000 on
     disturbed: float = 0.8  # share of the trials that are executed with noise
@@ -64,10 +83,13 @@ def record_demonstrations(settings: DemonstrationSettings) -> Path:
         `settings.output`.
 
     Raises:
-        EpisodeError: The output exists already, there is no expert for the task, or no trial succeeded.
+        EpisodeError: The output exists already, there is no expert for the task or no such embodiment, or no trial
+            succeeded.
     """
     if settings.task not in EXPERTS:
         raise EpisodeError(f"no scripted expert for task {settings.task!r}; there are experts for {', '.join(EXPERTS)}")
+    if settings.embodiment not in ("robot", *KINDS):
+        raise EpisodeError(f"no embodiment {settings.embodiment!r}; there are robot, {', '.join(KINDS)}")
     if settings.output.exists():
         raise EpisodeError(f"{settings.output} exists already; name another output or remove it first")
     parts = settings.output.with_name(settings.output.name + ".parts")
@@ -102,7 +124,7 @@ def demonstrate(
     model = RobotModel.load()
     body = SimulatedBody(task, variant, seed)
     lockstep = LockStep(body, model, disturbance)
-    expert = EXPERTS[task](body, model, seed)
+    expert = EXPERTS[task](RobotActor(body, model), seed)
     renderer = StereoRenderer(body.scene)
     observation = lockstep.observe()
     remaining = round(rest * RATE)
@@ -134,7 +156,7 @@ def _record_part(settings: DemonstrationSettings, worker: int, parts: Path) -> l
     log = parts / f"worker-{worker}-{SEEDS_FILE}"
     records = [TrialRecord(**json.loads(line)) for line in log.read_text().splitlines()] if log.exists() else []
     done = {record.seed for record in records}
-    writer = EpisodeWriter(root, EpisodeSettings(fps=RATE))
+    writer = EpisodeWriter(root, _episode_settings(settings.embodiment))
     with writer, log.open("a", encoding="utf-8") as file:
         for seed in range(settings.seed + worker, settings.seed + settings.episodes, settings.workers):
             if seed in done:
@@ -147,19 +169,36 @@ def _record_part(settings: DemonstrationSettings, worker: int, parts: Path) -> l
 
 
 def _record_trial(settings: DemonstrationSettings, seed: int, writer: EpisodeWriter) -> TrialRecord:
-    # Every 1 / (1 - disturbed)-th trial stays clean.
-    clean = int(seed * (1 - settings.disturbed)) != int((seed + 1) * (1 - settings.disturbed))
     writer.start(settings.task)
     frames, succeeded = 0, False
-    disturbance = None if clean else Disturbance(seed)
-    for frame, done in demonstrate(settings.task, settings.variant, seed, disturbance, settings.rest):
-        writer.add(frame)
-        frames, succeeded = frames + 1, done
+    try:
+        for frame, done in _trial(settings, seed):
+            writer.add(frame)
+            frames, succeeded = frames + 1, done
+    except SimulationError as error:
+        writer.discard()
+        return TrialRecord(seed, False, frames, str(error))
     if not succeeded:
         writer.discard()
         return TrialRecord(seed, False, frames, "the expert did not succeed within the time limit")
     writer.save()
     return TrialRecord(seed, True, frames, "")
+
+
+def _trial(settings: DemonstrationSettings, seed: int) -> Iterator[tuple[Frame, bool]]:
+    if settings.embodiment == "robot":
+        # Every 1 / (1 - disturbed)-th trial stays clean.
+        clean = int(seed * (1 - settings.disturbed)) != int((seed + 1) * (1 - settings.disturbed))
+        disturbance = None if clean else Disturbance(seed)
+        return demonstrate(settings.task, settings.variant, seed, disturbance, settings.rest)
+    noise = LabelNoiseSettings().scaled(settings.label_noise) if settings.embodiment == "video" else None
+    expert = EXPERTS[settings.task]
+    return demonstrate_person(expert, settings.embodiment, settings.task, settings.variant, seed, settings.rest, noise)
+
+
+def _episode_settings(embodiment: str) -> EpisodeSettings:
+    """The dataset's `robot_type` says whose hands it is of; people have no columns of joints."""
+    return EpisodeSettings(fps=RATE) if embodiment == "robot" else PEOPLE[embodiment]
 
 
 def _check_resumable(parts: Path, settings: DemonstrationSettings) -> None:

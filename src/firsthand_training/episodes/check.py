@@ -192,7 +192,7 @@ def _check_counters(dataset: Episodes, record: EpisodeRecord, columns: Columns, 
 
 
 def _check_numbers(dataset: Episodes, columns: Columns, where: str) -> Iterator[Problem]:
-    for name in layout.VECTORS:
+    for name in dataset.vectors:
         finite = np.isfinite(columns[name])
         if not finite.all():
             frame, number = np.argwhere(~finite)[0]

@@ -34,7 +34,9 @@ ACTION = "action"
 JOINT_STATE = "observation.joints"
 JOINT_ACTION = "action.joints"
 STAMP = "observation.stamp_ns"
-VECTORS = (STATE, ACTION, JOINT_STATE, JOINT_ACTION)
+QUALITY = "observation.quality"  # optional
+VECTORS = (STATE, ACTION)
+JOINT_VECTORS = (JOINT_STATE, JOINT_ACTION)  # not of people, who have no joints that are measured
 
 CONVENTION = {"format_version": 1, "frame": "eyes_gravity", "rotation": "columns"}
 """The extra key `firsthand` of info.json: readers refuse a dataset that says otherwise."""
@@ -47,8 +49,9 @@ class EpisodeSettings:
     fps: int = 25
     height: int = 360  # [px]
     width: int = 640  # [px]
-    joint_names: tuple[str, ...] = JOINTS
-    robot_type: str = "unitree_h1_2_inspire"
+    joint_names: tuple[str, ...] = JOINTS  # none: the dataset has no columns of joints
+    robot_type: str = "unitree_h1_2_inspire"  # or "human" (a person's hands, tracked) or "video" (labels from video)
+    quality: bool = False  # whether every frame says how far its hand state is to be believed
     preset: str = "veryfast"  # x264's; slower presets save little at this quality
     crf: int = 18  # x264's constant quality; smaller is better
     keyframe_interval: int = 5  # [frames], how many are decoded at most to reach one
@@ -100,13 +103,12 @@ def file_place(number: int) -> tuple[int, int]:
 def features(settings: EpisodeSettings) -> dict[str, dict[str, Any]]:
     """The `features` of info.json, in the order of the parquet columns."""
     state_names = list(hand_state.NAMES)
-    joint_names = list(settings.joint_names)
     return {
         STATE: _feature("float32", len(state_names), state_names),
         ACTION: _feature("float32", len(state_names), state_names),
-        JOINT_STATE: _feature("float32", len(joint_names), joint_names),
-        JOINT_ACTION: _feature("float32", len(joint_names), joint_names),
+        **{key: _joint_feature(settings) for key in JOINT_VECTORS if settings.joint_names},
         STAMP: _feature("int64", 1),
+        **({QUALITY: _feature("float32", 1)} if settings.quality else {}),
         **{key: _video_feature(settings) for key in IMAGE_KEYS},
         "timestamp": _feature("float32", 1),
         "frame_index": _feature("int64", 1),
@@ -172,6 +174,10 @@ def _parts(key: str) -> dict[str, Any]:
 
 def _feature(dtype: str, size: int, names: list[str] | None = None) -> dict[str, Any]:
     return {"dtype": dtype, "shape": [size], "names": names}
+
+
+def _joint_feature(settings: EpisodeSettings) -> dict[str, Any]:
+    return _feature("float32", len(settings.joint_names), list(settings.joint_names))
 
 
 def _video_feature(settings: EpisodeSettings) -> dict[str, Any]:

@@ -27,8 +27,9 @@ class EpisodeData:
     stamp_ns: NDArray[np.int64]  # (N,), capture time of the images
     state: Array  # (N, 54), measured
     action: Array  # (N, 54), commanded for the next frame
-    joints: Array  # (N, 26), [rad], measured
-    action_joints: Array  # (N, 26), [rad], commanded
+    joints: Array  # (N, 26), [rad], measured; (N, 0) of a person
+    action_joints: Array  # (N, 26), [rad], commanded; (N, 0) of a person
+    quality: Array | None = None  # (N,), 0 to 1, how far `state` is to be believed; None if the dataset does not say
 
     def __len__(self) -> int:
         return len(self.stamp_ns)
@@ -75,9 +76,21 @@ class Episodes:
         return height, width
 
     @property
+    def embodiment(self) -> str:
+        """Whose hands these are, from `robot_type`: "human", "video" (hands labelled from video), else "robot"."""
+        kind = str(self.info.get("robot_type", ""))
+        return kind if kind in ("human", "video") else "robot"
+
+    @property
     def joint_names(self) -> tuple[str, ...]:
-        """Names of the columns of `joints`."""
-        return tuple(self.info["features"][layout.JOINT_STATE]["names"])
+        """Names of the columns of `joints`; none where a person was recorded."""
+        feature = self.info["features"].get(layout.JOINT_STATE)
+        return () if feature is None else tuple(feature["names"])
+
+    @property
+    def vectors(self) -> tuple[str, ...]:
+        """The features that are vectors of numbers."""
+        return (*layout.VECTORS, *layout.JOINT_VECTORS) if self.joint_names else layout.VECTORS
 
     @property
     def frame_count(self) -> int:
@@ -93,21 +106,23 @@ class Episodes:
         record = self.record(index)
         path = record.data_path(self.root)
         columns = read_frames(path, index)
-        missing = [name for name in (*layout.VECTORS, layout.STAMP) if name not in columns]
+        missing = [name for name in (*self.vectors, layout.STAMP) if name not in columns]
         if missing:
             raise EpisodeError(f"{path} lacks the columns {missing}")
         if len(columns[layout.STAMP]) != record.length:
             raise EpisodeError(
                 f"{path} has {len(columns[layout.STAMP])} frames of episode {index}, not {record.length}"
             )
+        none = np.zeros((record.length, 0))
         return EpisodeData(
             index=index,
             task=record.tasks[0],
             stamp_ns=columns[layout.STAMP],
             state=columns[layout.STATE].astype(float),
             action=columns[layout.ACTION].astype(float),
-            joints=columns[layout.JOINT_STATE].astype(float),
-            action_joints=columns[layout.JOINT_ACTION].astype(float),
+            joints=columns.get(layout.JOINT_STATE, none).astype(float),
+            action_joints=columns.get(layout.JOINT_ACTION, none).astype(float),
+            quality=columns[layout.QUALITY].astype(float) if layout.QUALITY in columns else None,
         )
 
     def frames(self, index: int, camera: str) -> Iterator[Image]:

@@ -41,9 +41,10 @@ class Frame:
     stamp_ns: int  # capture time of the images
     state: Array  # (54,), measured hand state at t
     action: Array  # (54,), commanded hand state for t+1, absolute, in the robot frame of t
-    joints: Array  # (26,), [rad], measured
-    action_joints: Array  # (26,), [rad], commanded
+    joints: Array  # (26,), [rad], measured; (0,) of a person
+    action_joints: Array  # (26,), [rad], commanded; (0,) of a person
     images: NDArray[np.uint8]  # (2, H, W, 3) RGB, left then right
+    quality: float = 1.0  # 0 to 1, how far `state` is to be believed; kept if the dataset's settings say so
 
 
 class EpisodeWriter:
@@ -171,6 +172,8 @@ class EpisodeWriter:
         expected = (len(CAMERAS), self.settings.height, self.settings.width, 3)
         if frame.images.shape != expected or frame.images.dtype != np.uint8:
             raise ShapeError(f"expected uint8 images {expected}, got {frame.images.dtype} {frame.images.shape}")
+        if not 0 <= frame.quality <= 1:
+            raise EpisodeError(f"expected a quality from 0 to 1, got {frame.quality}")
         if self._frames and frame.stamp_ns <= self._frames[-1].stamp_ns:
             raise EpisodeError(f"stamps must grow: {frame.stamp_ns} after {self._frames[-1].stamp_ns}")
 
@@ -208,12 +211,17 @@ class EpisodeWriter:
     def _columns(self, record: EpisodeRecord) -> dict[str, NDArray[Any]]:
         assert self._task is not None
         frames = np.arange(record.length, dtype=np.int64)
+        quality = np.array([frame.quality for frame in self._frames], dtype=np.float32)
+        joints = {
+            layout.JOINT_STATE: np.array([frame.joints for frame in self._frames], dtype=np.float32),
+            layout.JOINT_ACTION: np.array([frame.action_joints for frame in self._frames], dtype=np.float32),
+        }
         return {
             layout.STATE: np.array([frame.state for frame in self._frames], dtype=np.float32),
             layout.ACTION: np.array([frame.action for frame in self._frames], dtype=np.float32),
-            layout.JOINT_STATE: np.array([frame.joints for frame in self._frames], dtype=np.float32),
-            layout.JOINT_ACTION: np.array([frame.action_joints for frame in self._frames], dtype=np.float32),
+            **(joints if self.settings.joint_names else {}),
             layout.STAMP: np.array([frame.stamp_ns for frame in self._frames], dtype=np.int64),
+            **({layout.QUALITY: quality} if self.settings.quality else {}),
             "timestamp": (frames / self.settings.fps).astype(np.float32),
             "frame_index": frames,
             "episode_index": np.full(record.length, record.index, dtype=np.int64),
@@ -277,6 +285,7 @@ def _without_images(frame: Frame) -> Frame:
         joints=np.array(frame.joints),
         action_joints=np.array(frame.action_joints),
         images=np.empty((0,), dtype=np.uint8),
+        quality=float(frame.quality),
     )
 
 

@@ -12,22 +12,23 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from firsthand.errors import CheckpointError
-from firsthand.policy.checkpoint import MANIFEST, find_checkpoint, load_manifest, sha256
+from firsthand.policy.checkpoint import MANIFEST, Manifest, find_checkpoint, load_manifest, sha256
 from firsthand.policy.hand_over import SECOND, ChunkTimeline
-from firsthand.policy.session import Policy
+from firsthand.policy.session import Policy, Prediction
 from firsthand.robot.model import RobotModel
 from firsthand.simulation.lockstep import RATE, LockStep, Observation
 from firsthand.simulation.renderer import StereoRenderer
 from firsthand.simulation.simulated_body import SimulatedBody
 from firsthand.simulation.tasks import check_variant, find_task
-from firsthand.vision.encoder import Encoder
+from firsthand.vision.encoders import StereoEncoder, open_encoder
+from firsthand_training.demonstrations.robot_actor import RobotActor
 from firsthand_training.demonstrations.scripted import EXPERTS
 from firsthand_training.evaluation.statistics import Proportion, proportion
 
@@ -51,6 +52,7 @@ class ClosedLoopSettings:
     replan: int = 5  # steps between two chunks
     latency: int = 0  # steps that a chunk takes to arrive
     workers: int = 2
+    precision: Literal["float32", "int8"] = "float32"  # of the encoder
 
 
 @dataclass(frozen=True)
@@ -172,14 +174,15 @@ def _open_worker(settings: ClosedLoopSettings) -> None:
     _open_policy(settings)
 
 
-_policy: tuple[Encoder, Policy] | None = None  # opened once per worker process, by `_open_policy`
+_policy: tuple[StereoEncoder, Policy] | None = None  # opened once per worker process, by `_open_policy`
 
 
 def _open_policy(settings: ClosedLoopSettings) -> None:
     global _policy
     if settings.policy not in (EXPERT, HOLD):
         policy = Policy.load(settings.policy or settings.task)
-        _policy = Encoder.load(policy.manifest.encoder.image_size), policy
+        encoder = policy.manifest.encoder
+        _policy = open_encoder(encoder.name, encoder.image_size, precision=settings.precision), policy
 
 
 def _run_trial(settings: ClosedLoopSettings, seed: int) -> Trial:
@@ -208,6 +211,19 @@ def _make_agent(
     return PolicyAgent(*_policy, renderer, settings.replan, settings.latency), renderer.close
 
 
+class ActingPolicy(Protocol):
+    """What the agent needs of `firsthand.policy.session.Policy`."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """Says the rate."""
+        ...
+
+    def act(self, features: NDArray[np.float32], hand_state: Array) -> Prediction:
+        """The next H targets."""
+        ...
+
+
 class HoldAgent:
     """Stays where it was first seen."""
 
@@ -225,7 +241,7 @@ class ExpertAgent:
     """The scripted expert, which sees where everything truly is."""
 
     def __init__(self, task: str, body: SimulatedBody, model: RobotModel, seed: int) -> None:
-        self._expert = EXPERTS[task](body, model, seed)
+        self._expert = EXPERTS[task](RobotActor(body, model), seed)
 
     def act(self, observation: Observation) -> Array:
         """The expert's next target."""
@@ -235,7 +251,9 @@ class ExpertAgent:
 class PolicyAgent:
     """A checkpoint that sees the stereo pair and the hand state, and nothing else."""
 
-    def __init__(self, encoder: Encoder, policy: Policy, renderer: StereoRenderer, replan: int, latency: int) -> None:
+    def __init__(
+        self, encoder: StereoEncoder, policy: ActingPolicy, renderer: StereoRenderer, replan: int, latency: int
+    ) -> None:
         self._encoder, self._policy, self._renderer = encoder, policy, renderer
         self._replan, self._latency_ns = replan, latency * STEP_NS
         self._timeline = ChunkTimeline(policy.manifest.rate)
@@ -266,7 +284,8 @@ def _check_policy(settings: ClosedLoopSettings) -> None:
     manifest = load_manifest(find_checkpoint(settings.policy or settings.task))
     if manifest.rate != RATE:
         raise CheckpointError(f"the checkpoint acts at {manifest.rate:g} Hz, the simulation steps at {RATE} Hz")
-    Encoder.load(manifest.encoder.image_size)  # builds the graph once, not once per worker
+    encoder = manifest.encoder  # builds the graph once, not once per worker
+    open_encoder(encoder.name, encoder.image_size, precision=settings.precision)
 
 
 def _checkpoint_digest(settings: ClosedLoopSettings) -> str:

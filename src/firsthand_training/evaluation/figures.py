@@ -1,6 +1,6 @@
 """Pictures of results: success with intervals, errors along the horizon."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -37,9 +37,37 @@ def plot_success(rows: Mapping[str, Proportion], title: str, output: Path) -> Pa
     return _save(axes, output)
 
 
+def plot_success_grid(
+    rows: Mapping[str, Mapping[str, Proportion]], panels: Sequence[Sequence[str]], output: Path
+) -> Path:
+    """Success rates of several methods on several trials: a panel for each kind of trial, a line for each method.
+
+    Args:
+        rows: Label of the method to outcomes by panel; a panel that a method lacks stays empty there.
+        panels: Names of the panels, line by line.
+        output: A .png or .svg file.
+    """
+    lines, columns = len(panels), max(map(len, panels))
+    size = (2.3 * columns + 1.2, lines * (0.8 + 0.28 * len(rows)))
+    figure, grid = plt.subplots(
+        lines, columns, figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, name in zip(grid.flat, (name for line in panels for name in line), strict=True):
+        for y, outcomes in enumerate(reversed(list(rows.values()))):
+            if name in outcomes:
+                axes.plot(outcomes[name].interval, [y, y], color=QUIET, linewidth=5, solid_capstyle="round")
+                axes.plot(outcomes[name].rate, y, "o", color=OURS, markersize=6)
+        axes.set(xlim=(-0.05, 1.05), ylim=(-0.6, len(rows) - 0.4), title=name, xticks=[0, 0.5, 1])
+        axes.set_yticks(range(len(rows)), list(reversed(list(rows))))
+        _clean(axes)
+    figure.supxlabel("success rate, 95 % Wilson interval")
+    return _save(grid[0, 0], output)
+
+
 def plot_horizon(report: OpenLoopReport, rate: float, output: Path) -> Path:
-    """Errors of policy and baselines, and feature skill, against time into the chunk."""
-    figure, panels = plt.subplots(1, 4, figsize=(13, 3.5), layout="constrained")
+    """Errors of policy and baselines, and feature skill if there is any, against time into the chunk."""
+    count = 4 if report.feature_skill else 3
+    figure, panels = plt.subplots(1, count, figsize=(3.25 * count, 3.5), layout="constrained")
     seconds = (np.arange(len(report.policy.wrist_mm)) + 1) / rate
     for axes, key, unit in zip(
         panels,
@@ -53,15 +81,21 @@ def plot_horizon(report: OpenLoopReport, rate: float, output: Path) -> Path:
         axes.set(xlabel="time into the chunk [s]", title=f"error, {unit}")
         axes.set_ylim(bottom=0)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower left", ncols=3, frameon=False)
-    ahead = (np.arange(len(report.feature_skill)) + 1) * len(seconds) / len(report.feature_skill) / rate
-    panels[3].plot(ahead, report.feature_skill, "o-", color=OURS, label="all patches")
-    panels[3].plot(ahead, report.feature_skill_moving, "s--", color=INK, label="the tenth that changed most")
-    panels[3].axhline(0, color=QUIET)
-    panels[3].set(xlabel="predicted time [s]", title="feature skill over copying")
-    figure.legend(*panels[3].get_legend_handles_labels(), loc="outside lower right", ncols=2, frameon=False)
+    if report.feature_skill:
+        _plot_skill(panels[3], report, len(seconds) / rate)
+        figure.legend(*panels[3].get_legend_handles_labels(), loc="outside lower right", ncols=2, frameon=False)
     for axes in panels:
         _clean(axes)
     return _save(panels[0], output)
+
+
+def _plot_skill(axes: Axes, report: OpenLoopReport, duration: float) -> None:
+    """Feature skill over a chunk of some seconds."""
+    ahead = (np.arange(len(report.feature_skill)) + 1) * duration / len(report.feature_skill)
+    axes.plot(ahead, report.feature_skill, "o-", color=OURS, label="all patches")
+    axes.plot(ahead, report.feature_skill_moving, "s--", color=INK, label="the tenth that changed most")
+    axes.axhline(0, color=QUIET)
+    axes.set(xlabel="predicted time [s]", title="feature skill over copying")
 
 
 def _clean(axes: Axes) -> None:

@@ -24,6 +24,7 @@ from firsthand.simulation.scene import Scene, build_scene
 from firsthand.simulation.scene_name import SceneName
 from firsthand.space.frames import inverse
 from firsthand.vision.intrinsics import Intrinsics
+from firsthand_training.evaluation.gaze import Gaze
 from firsthand_training.evaluation.overlay import Eye, draw_chunk
 
 Image = NDArray[np.uint8]
@@ -45,6 +46,8 @@ class FilmSettings:
     bag: Path
     output: Path  # the .mp4 to write
     picture: Path | None = None  # a .png of six moments beside it
+    attention: bool = False  # below it: what the policy looked at, computed again from the pictures
+    checkpoint: str = "push"  # whose attention: a folder, or the name of a shipped one
 
 
 @dataclass(frozen=True)
@@ -74,14 +77,16 @@ def make_film(settings: FilmSettings) -> Path:
         `settings.output`.
 
     Raises:
-        BagError: The bag is unreadable or has no pictures of the left eye.
+        BagError: The bag is unreadable or has no pictures of the left eye; with attention, of either.
+        CheckpointError: The checkpoint of the attention is missing, damaged, or of a network that selects no blocks.
     """
-    with open_bag(settings.bag) as bag:
+    with open_bag(settings.bag) as bag, open_bag(settings.bag) as beside:
+        gaze = Gaze(beside, settings.checkpoint) if settings.attention else None
         eye = _read_eye(bag)
         visitor = Visitor(eye.intrinsics.width, eye.intrinsics.height)
         count = bag.topics[bag.find_topic(IMAGE_TOPIC)].count
         moments = tqdm(_moments(bag), desc="film", unit="frame", total=count)
-        frames = (_compose(moment, eye, visitor) for moment in moments)
+        frames = (_compose(moment, eye, visitor, gaze) for moment in moments)
         stills = _write_video(frames, settings.output, _frame_rate(bag), count)
         visitor.close()
     if settings.picture is not None:
@@ -115,13 +120,22 @@ class Visitor:
             self._renderer.close()
 
 
-def _compose(moment: Moment, eye: Eye, visitor: Visitor) -> Image:
+def _compose(moment: Moment, eye: Eye, visitor: Visitor, gaze: Gaze | None) -> Image:
     view = moment.image
     if moment.chunk is not None:
         view = draw_chunk(view, eye, _rest(moment.chunk, moment.stamp_ns))
     if moment.trial is not None:
         view = np.concatenate([view, visitor.look(moment.trial)], axis=1)
-    return np.concatenate([view, _caption(view.shape[1], moment)], axis=0)
+    rows = [view, _caption(view.shape[1], moment)]
+    if gaze is not None:
+        rows.insert(1, _fit(gaze.at(moment.stamp_ns, moment.image), view.shape[1]))
+    return np.concatenate(rows, axis=0)
+
+
+def _fit(image: Image, width: int) -> Image:
+    """The image at another width, its shape kept."""
+    height = round(image.shape[0] * width / image.shape[1])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _caption(width: int, moment: Moment) -> Image:

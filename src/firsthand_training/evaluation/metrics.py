@@ -43,12 +43,3 @@ def skill(predicted_error: Array, copied_error: Array) -> float:
     """1 - E_pred / E_copy: 0 is as good as copying the last frame, 1 is perfect, below 0 is worse than copying."""
     copied = float(np.mean(copied_error))
     return float("nan") if copied == 0 else 1.0 - float(np.mean(predicted_error)) / copied
-
-
-def pool_features(features: Array, rows: int, columns: int) -> Array:
-    """Average features (..., R, C, channels) down to (..., rows, columns, channels); R and C must be multiples."""
-    *batch, height, width, channels = features.shape
-    if height % rows or width % columns:
-        raise ValueError(f"cannot pool {height} x {width} patches to {rows} x {columns}")
-    grouped = features.reshape(*batch, rows, height // rows, columns, width // columns, channels)
-    return grouped.mean(axis=(-4, -2))

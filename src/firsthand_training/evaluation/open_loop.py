@@ -16,8 +16,9 @@ from tqdm import tqdm
 
 from firsthand.errors import EpisodeError
 from firsthand.policy.session import Policy, Prediction
-from firsthand.vision.encoder import Encoder
-from firsthand_training.evaluation.metrics import HandErrors, feature_errors, hand_errors, pool_features, skill
+from firsthand.policy.surprise import pool_features
+from firsthand.vision.encoders import StereoEncoder
+from firsthand_training.evaluation.metrics import HandErrors, feature_errors, hand_errors, skill
 from firsthand_training.evaluation.statistics import percentiles
 
 Array = NDArray[np.floating]
@@ -41,7 +42,7 @@ class OpenLoopReport:
     policy: HandErrors
     hold_last: HandErrors
     dataset_mean: HandErrors
-    feature_skill: list[float]  # per predicted frame, T numbers
+    feature_skill: list[float]  # per predicted frame, T numbers; empty without a world model
     feature_skill_moving: list[float]  # the same on the tenth of the patches that changed most
     encoder_ms: dict[str, float]
     policy_ms: dict[str, float]
@@ -54,8 +55,9 @@ class OpenLoopReport:
             lines.append(
                 f"  {label:13} wrist {e.wrist_mm:6.1f} mm {e.wrist_deg:6.2f} deg   fingertips {e.fingertip_mm:6.1f} mm"
             )
-        skills = (np.mean(self.feature_skill), np.mean(self.feature_skill_moving))
-        lines.append(f"  feature skill over copying {skills[0]:.2f}, on the tenth that changed most {skills[1]:.2f}")
+        if self.feature_skill:
+            mean, moving = np.mean(self.feature_skill), np.mean(self.feature_skill_moving)
+            lines.append(f"  feature skill over copying {mean:.2f}, on the tenth that changed most {moving:.2f}")
         for name, values in (("encoder", self.encoder_ms), ("policy", self.policy_ms)):
             shown = "   ".join(f"{key} {value:.0f}" for key, value in values.items())
             lines.append(f"  {name} latency [ms]  {shown}")
@@ -92,7 +94,7 @@ class _FutureErrors:
 
 
 def evaluate_open_loop(
-    policy: Policy, encoder: Encoder, recordings: Iterable[Recording], every: int = 5
+    policy: Policy, encoder: StereoEncoder, recordings: Iterable[Recording], every: int = 5
 ) -> OpenLoopReport:
     """Run the policy along recordings, one window every few frames.
 
@@ -112,7 +114,11 @@ def evaluate_open_loop(
         _check_rate(policy, recording)
         features, of_recording = _run(policy, encoder, recording, every)
         windows += [window for _, window in of_recording]
-        futures += [_future_errors(policy, features, start, window.prediction) for start, window in of_recording]
+        futures += [
+            _future_errors(policy, features, start, window.prediction.future_features)
+            for start, window in of_recording
+            if window.prediction.future_features is not None
+        ]
         actions.append(recording.actions)
     if not windows:
         raise EpisodeError(f"no recording is longer than the horizon of {policy.manifest.horizon} steps")
@@ -120,7 +126,7 @@ def evaluate_open_loop(
 
 
 def _run(
-    policy: Policy, encoder: Encoder, recording: Recording, every: int
+    policy: Policy, encoder: StereoEncoder, recording: Recording, every: int
 ) -> tuple[dict[int, Array], list[tuple[int, _Window]]]:
     """Features of every frame that a window starts at or looks forward to, and the windows."""
     horizon, stride = policy.manifest.horizon, policy.manifest.stride
@@ -152,12 +158,12 @@ def _indexed(images: Iterable[NDArray[np.uint8]], needed: set[int]) -> Iterator[
             yield index, pair
 
 
-def _future_errors(policy: Policy, features: dict[int, Array], start: int, prediction: Prediction) -> _FutureErrors:
-    frames, _, rows, columns, _ = prediction.future_features.shape
+def _future_errors(policy: Policy, features: dict[int, Array], start: int, future: Array) -> _FutureErrors:
+    frames, views, rows, columns, _ = future.shape
     steps = [start + (k + 1) * policy.manifest.stride for k in range(frames)]
-    now = pool_features(features[start], rows, columns)
-    truth = np.stack([pool_features(features[step], rows, columns) for step in steps])
-    predicted = feature_errors(prediction.future_features, truth).reshape(frames, -1)
+    now, *later = (pool_features(features[step][:views], rows, columns) for step in (start, *steps))
+    truth = np.stack(later)
+    predicted = feature_errors(future, truth).reshape(frames, -1)
     copied = feature_errors(np.broadcast_to(now, truth.shape), truth).reshape(frames, -1)
     moving = copied >= np.quantile(copied, 0.9, axis=1, keepdims=True)
     return _FutureErrors(predicted.mean(1), copied.mean(1), _mean_where(predicted, moving), _mean_where(copied, moving))
@@ -184,6 +190,8 @@ def _report(windows: list[_Window], futures: list[_FutureErrors], mean: Array) -
 
 
 def _skills(futures: list[_FutureErrors], predicted: str, copied: str) -> list[float]:
+    if not futures:
+        return []
     ours = np.stack([getattr(future, predicted) for future in futures])  # (windows, T)
     copies = np.stack([getattr(future, copied) for future in futures])
     return [skill(ours[:, k], copies[:, k]) for k in range(ours.shape[1])]

@@ -8,7 +8,7 @@ import numpy as np
 
 from firsthand.errors import EpisodeError
 from firsthand.policy.session import Policy
-from firsthand.vision.encoder import Encoder
+from firsthand.vision.encoders import open_encoder
 from firsthand_training.demonstrations.from_bag import BagConversion, convert_bag
 from firsthand_training.episodes.layout import CAMERAS, INFO_PATH
 from firsthand_training.episodes.read import Episodes
@@ -32,7 +32,7 @@ def compare_with_recording(path: Path, checkpoint: str, every: int = 5) -> tuple
         CheckpointError: The checkpoint is missing or damaged.
     """
     policy = Policy.load(checkpoint)
-    encoder = Encoder.load(policy.manifest.encoder.image_size)
+    encoder = open_encoder(policy.manifest.encoder.name, policy.manifest.encoder.image_size)
     if not path.exists():
         raise EpisodeError(f"no recording at {path}; expected a dataset folder or a bag")
     with tempfile.TemporaryDirectory(prefix="firsthand-") as scratch:

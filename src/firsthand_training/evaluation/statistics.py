@@ -1,7 +1,7 @@
-"""Honest numbers: proportions with intervals, latencies with percentiles."""
+"""Honest numbers: proportions with intervals, differences between methods on the same trials, percentiles."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -45,6 +45,56 @@ def proportion(outcomes: Sequence[bool]) -> Proportion:
     if not outcomes:
         raise ValueError("expected at least one trial, got none")
     return Proportion(sum(map(bool, outcomes)), len(outcomes))
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Two methods on the same trials: what counts are the trials on which they disagree."""
+
+    better: int  # trials that only the first solved
+    worse: int  # trials that only the second solved
+    trials: int
+    confidence: float = 0.95
+
+    @property
+    def rate(self) -> float:
+        """Success rate of the first minus that of the second."""
+        return (self.better - self.worse) / self.trials
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Adjusted Wald interval of the difference of paired proportions (Bonett and Price 2012)."""
+        better, worse = (self.better + 1) / (self.trials + 2), (self.worse + 1) / (self.trials + 2)
+        z = NormalDist().inv_cdf(0.5 + self.confidence / 2)
+        half = z * math.sqrt((better + worse - (better - worse) ** 2) / (self.trials + 2))
+        return max(better - worse - half, -1.0), min(better - worse + half, 1.0)
+
+    @property
+    def p_value(self) -> float:
+        """Exact McNemar test, two-sided: how often a fair coin would disagree at least as unevenly."""
+        disagreements, fewer = self.better + self.worse, min(self.better, self.worse)
+        tail = sum(math.comb(disagreements, count) for count in range(fewer + 1)) / 2**disagreements
+        return min(1.0, 2 * tail)
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.rate:+.2f} ({self.confidence:.0%} CI {low:+.2f} to {high:+.2f}, McNemar p = {self.p_value:.2g})"
+
+
+def paired_difference(first: Mapping[int, bool], second: Mapping[int, bool]) -> PairedDifference:
+    """Compare two methods, each success by trial, on the trials that both have run.
+
+    Raises:
+        ValueError: They have no trial in common.
+    """
+    common = first.keys() & second.keys()
+    if not common:
+        raise ValueError(f"expected trials that both have run, got {len(first)} and {len(second)} with none in common")
+    return PairedDifference(
+        better=sum(first[trial] and not second[trial] for trial in common),
+        worse=sum(second[trial] and not first[trial] for trial in common),
+        trials=len(common),
+    )
 
 
 def percentiles(values: ArrayLike) -> dict[str, float]:

@@ -111,8 +111,7 @@ class WorldModelOutput:
 class WorldModelPolicy(nn.Module):
     """State encoder, temporal-scale Transformer and sparse attention Transformer."""
 
-    residual_scale: Tensor
-    residual_offset: Tensor
+    residual: Tensor
 
     def __init__(self, settings: WorldModelSettings) -> None:
         super().__init__()
@@ -162,18 +161,12 @@ class WorldModelPolicy(nn.Module):
             ratio=settings.ratio,
             dropout=settings.dropout,
         )
-        self.register_buffer("residual_scale", residual_channels())
-        self.register_buffer("residual_offset", torch.zeros(SIZE))
+        self.register_buffer("residual", residual_channels(), persistent=False)
 
     @property
     def layout(self) -> BlockLayout:
         """The blocks that `Selection.indices` count, on the device of the network."""
         return self.action_decoder.layout
-
-    def set_residual(self, scale: Tensor, offset: Tensor) -> None:
-        """Tell how a normalised state reads as a normalised action: `action = scale * state + offset`, each (54,)."""
-        self.residual_scale.copy_(residual_channels() * scale)
-        self.residual_offset.copy_(residual_channels() * offset)
 
     def forward(self, features: Tensor, state: Tensor) -> WorldModelOutput:
         """Predict.
@@ -204,10 +197,11 @@ class WorldModelPolicy(nn.Module):
         """Actions (B, H, 54) from the current and the predicted scene, and what was looked at.
 
         Wrists are predicted as a change to the current state, so that an untrained network holds still; fingertips and
-        head are absolute, because a squeezing finger is commanded further than it gets.
+        head are absolute, because a squeezing finger is commanded further than it gets. States and actions must be
+        normalised alike.
         """
         change, selections = self.action_decoder(self.scene(features, future), latent)
-        return self.residual_scale * state[:, None] + self.residual_offset + change, selections
+        return self.residual * state[:, None] + change, selections
 
 
 def residual_channels() -> Tensor:

@@ -1,16 +1,11 @@
-"""A trained network to the checkpoint folder that the robot loads.
+"""A trained network to the checkpoint folder that the robot loads: static ONNX graphs of batch 1, weights, a manifest.
 
-Two static ONNX graphs of batch 1 with normalisation inside, so that only physical numbers and raw features pass:
-
-world_model.onnx   features (1, V, gh, gw, C), state (1, 54) -> latent (1, D), future_features (1, T, V, gh', gw', C)
-policy.onnx        those four -> actions (1, H, 54), selected (1, layers, heads, H, k)
-
-Nothing is left behind unless both graphs, run one after the other, agree with the network on random inputs.
+Nothing is left behind unless the graphs, run one after the other, agree with the network on random inputs.
 """
 
 import logging
 import warnings
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,166 +19,117 @@ from firsthand.errors import CheckpointError
 from firsthand.inference import open_session
 from firsthand.policy.checkpoint import (
     MANIFEST,
-    POLICY,
     WEIGHTS,
-    WORLD_MODEL,
     EncoderSpec,
     Manifest,
     NormalizationSpec,
     sha256,
     write_manifest,
 )
-from firsthand.space.normalization import Normalization
-from firsthand_training.models.world_model import WorldModelPolicy
-from firsthand_training.training.training_state import TrainedModel, load_trained_model
-from firsthand_training.training.windows import Statistics
+from firsthand_training.training.graphs import Graph
+from firsthand_training.training.methods.interface import Method
+from firsthand_training.training.training_state import TrainedModel, load_trained_model, statistics_tensors
+from firsthand_training.training.windows import Statistics, WindowSettings
 
 OPSET = 17
 TOLERANCE = 1e-4  # largest difference of actions ([m], rotation columns) and of features in their standard deviations
 AGREEMENT = 0.99  # smallest share of equal selected blocks; rounding may swap two blocks of nearly equal score
 
-
-@dataclass(frozen=True)
-class Parity:
-    """How far the graphs are from the network."""
-
-    actions: float  # largest absolute difference, [m] and rotation columns
-    future_features: float  # largest absolute difference, in standard deviations of the channel
-    selected: float  # share of equal block indices
+Arrays = dict[str, NDArray[Any]]
 
 
-class Scaling(nn.Module):
-    """Physical units to normalised ones and back."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: NDArray[np.floating], std: NDArray[np.floating]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
-
-    def forward(self, values: Tensor) -> Tensor:
-        """To normalised units."""
-        return (values - self.mean) / self.std
-
-    def inverse(self, values: Tensor) -> Tensor:
-        """To physical units."""
-        return values * self.std + self.mean
-
-
-class Imagination(nn.Module):
-    """What becomes `world_model.onnx`."""
-
-    def __init__(self, model: WorldModelPolicy, statistics: Statistics) -> None:
-        super().__init__()
-        self.model = model
-        self.features = Scaling(statistics.feature_mean, statistics.feature_std)
-        self.state = _scaling(statistics.state)
-
-    def forward(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw features and physical state to the latent state and raw future features."""
-        latent, levels = self.model.imagine(self.features(features), self.state(state))
-        return latent, self.features.inverse(self.model.final(levels))
-
-
-class Acting(nn.Module):
-    """What becomes `policy.onnx`."""
-
-    def __init__(self, model: WorldModelPolicy, statistics: Statistics) -> None:
-        super().__init__()
-        self.model = model
-        self.features = Scaling(statistics.feature_mean, statistics.feature_std)
-        self.state = _scaling(statistics.state)
-        self.action = _scaling(statistics.action)
-
-    def forward(
-        self, features: Tensor, state: Tensor, latent: Tensor, future_features: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Raw features, physical state, latent and raw future features to physical actions and selected blocks."""
-        actions, selections = self.model.act(
-            self.features(features), self.state(state), latent, self.features(future_features)
-        )
-        return self.action.inverse(actions), torch.stack([each.indices for each in selections], dim=1)
-
-
-def export(training_state: Path, output: Path, task: str) -> Path:
+def export(training_state: Path, output: Path, task: str, embodiment: str = "robot") -> Path:
     """Write the checkpoint folder of a trained network.
 
     Args:
         training_state: From `train`.
         output: The folder; an older checkpoint in it is replaced.
         task: What the policy does, for the manifest.
+        embodiment: Whose numbers pass in and out of the graphs.
 
     Returns:
         `output`, for `firsthand.policy.session.Policy.load`.
 
     Raises:
-        CheckpointError: The training state is missing or damaged, or the graphs do not agree with the network.
+        CheckpointError: The training state is missing or damaged, knows no such embodiment, or the graphs do not
+            agree with the network.
     """
     trained = load_trained_model(training_state)
     source = trained.description["provenance"].get("cache")
     if source is None:
         raise CheckpointError(f"{training_state} does not say which encoder its features come from; train from a cache")
+    statistics = trained.statistics_of(embodiment)
     output.mkdir(parents=True, exist_ok=True)
     (output / MANIFEST).unlink(missing_ok=True)  # from here to the end this is no checkpoint
-    write_graphs(trained.model, trained.statistics, output)
-    parity = check_parity(trained.model, trained.statistics, output)
-    save_file({name: value.contiguous() for name, value in trained.model.state_dict().items()}, output / WEIGHTS)
-    write_manifest(output, _manifest(trained, source, task, parity, output))
+    graphs = write_graphs(trained.method, trained.model, statistics, output)
+    parity = check_parity(graphs, trained.method.window, statistics, output)
+    save_file(_tensors(trained), output / WEIGHTS)
+    files = {name: sha256(output / name) for name in [*(graph.file for graph in graphs), WEIGHTS]}
+    write_manifest(output, _manifest(trained, source, task, embodiment, parity, files))
     return output
 
 
-def write_graphs(model: WorldModelPolicy, statistics: Statistics, output: Path) -> None:
-    """Trace both graphs into a folder."""
-    model = model.cpu().eval()
-    features, state = _random_inputs(model, statistics, seed=0)
-    imagination, acting = Imagination(model, statistics).eval(), Acting(model, statistics).eval()
-    with torch.no_grad():
-        latent, future = imagination(features, state)
-    inputs = {"features": features, "state": state}
-    _write_graph(imagination, inputs, ["latent", "future_features"], output / WORLD_MODEL)
-    inputs |= {"latent": latent, "future_features": future}
-    _write_graph(acting, inputs, ["actions", "selected"], output / POLICY)
+def write_graphs(method: Method, model: nn.Module, statistics: Statistics, output: Path) -> tuple[Graph, ...]:
+    """Trace the graphs of a network into a folder, each on what the ones before it say."""
+    graphs = method.graphs(model.cpu().eval(), statistics)
+    known = _random_inputs(method.window, statistics, seed=0)
+    for graph in graphs:
+        graph.module.eval()
+        inputs = {name: torch.from_numpy(known[name]) for name in graph.inputs}
+        _write_graph(graph.module, inputs, graph.outputs, output / graph.file)
+        known |= _run_module(graph, known)
+    return graphs
 
 
-def check_parity(model: WorldModelPolicy, statistics: Statistics, output: Path, samples: int = 8) -> Parity:
-    """Run both graphs one after the other on random inputs and compare with the network.
+def check_parity(
+    graphs: Sequence[Graph], window: WindowSettings, statistics: Statistics, output: Path, samples: int = 8
+) -> dict[str, float]:
+    """Run the graphs one after the other on random inputs and compare with the network.
+
+    Returns:
+        The largest absolute difference of `actions` ([m] and rotation columns) and of `future_features` (standard
+        deviations of the channel), and the share of equal block indices, `selected`.
 
     Raises:
         CheckpointError: They differ by more than rounding.
     """
-    differences = [_compare(model, statistics, output, seed) for seed in range(1, samples + 1)]
-    parity = Parity(
-        actions=max(each.actions for each in differences),
-        future_features=max(each.future_features for each in differences),
-        selected=float(np.mean([each.selected for each in differences])),
-    )
-    if max(parity.actions, parity.future_features) > TOLERANCE or parity.selected < AGREEMENT:
+    inputs = [_random_inputs(window, statistics, seed) for seed in range(1, samples + 1)]
+    found = [_compare(graphs, each, statistics, output) for each in inputs]
+    parity = {name: max(each[name] for each in found) for name in found[0] if name != "selected"}
+    selected = float(np.mean([each.get("selected", 1.0) for each in found]))
+    if max(parity.values()) > TOLERANCE or selected < AGREEMENT:
         raise CheckpointError(
-            f"the exported graphs differ from the network: {parity}; expected at most {TOLERANCE} "
-            f"and at least {AGREEMENT:.0%} of the selected blocks equal"
+            f"the exported graphs differ from the network: {parity}, {selected:.1%} of the selected blocks equal; "
+            f"expected at most {TOLERANCE} and at least {AGREEMENT:.0%}"
         )
-    return parity
+    return {**parity, "selected": selected}
+
+
+def _compare(graphs: Sequence[Graph], inputs: Arrays, statistics: Statistics, output: Path) -> dict[str, float]:
+    """How far the outputs of the graphs are from those of the modules they were traced from."""
+    ours, theirs = dict(inputs), dict(inputs)
+    for graph in graphs:
+        ours |= _run_module(graph, ours)
+        session = open_session(output / graph.file)
+        answers = session.run(list(graph.outputs), {name: theirs[name] for name in graph.inputs})
+        theirs |= dict(zip(graph.outputs, answers, strict=True))
+    scales = {"actions": 1.0, "future_features": statistics.feature_std}
+    differences = {
+        name: float((np.abs(theirs[name] - ours[name]) / scale).max()) for name, scale in scales.items() if name in ours
+    }
+    if "selected" in ours:
+        differences["selected"] = float((theirs["selected"] == ours["selected"]).mean())
+    return differences
 
 
 @torch.no_grad()
-def _compare(model: WorldModelPolicy, statistics: Statistics, output: Path, seed: int) -> Parity:
-    features, state = _random_inputs(model, statistics, seed)
-    latent, future = Imagination(model, statistics)(features, state)
-    actions, selected = Acting(model, statistics)(features, state, latent, future)
-    inputs = {"features": features.numpy(), "state": state.numpy()}
-    names = ["latent", "future_features"]
-    inputs |= dict(zip(names, open_session(output / WORLD_MODEL).run(names, inputs), strict=True))
-    their_actions, their_selected = open_session(output / POLICY).run(["actions", "selected"], inputs)
-    return Parity(
-        actions=float(np.abs(their_actions - actions.numpy()).max()),
-        future_features=float((np.abs(inputs["future_features"] - future.numpy()) / statistics.feature_std).max()),
-        selected=float((their_selected == selected.numpy()).mean()),
-    )
+def _run_module(graph: Graph, known: Arrays) -> Arrays:
+    answers = graph.module(*(torch.from_numpy(known[name]) for name in graph.inputs))
+    answers = (answers,) if isinstance(answers, Tensor) else answers
+    return {name: answer.numpy() for name, answer in zip(graph.outputs, answers, strict=True)}
 
 
-def _write_graph(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], path: Path) -> None:
+def _write_graph(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str], path: Path) -> None:
     """Trace a module. The tracing exporter needs nothing beyond torch and gives flat, static graphs."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -193,53 +139,59 @@ def _write_graph(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str
             tuple(inputs.values()),
             str(path),
             input_names=list(inputs),
-            output_names=outputs,
+            output_names=list(outputs),
             opset_version=OPSET,
             dynamo=False,
         )
 
 
-def _random_inputs(model: WorldModelPolicy, statistics: Statistics, seed: int) -> tuple[Tensor, Tensor]:
+def _random_inputs(window: WindowSettings, statistics: Statistics, seed: int) -> Arrays:
     """One raw feature map and one physical state with the spread of the training data."""
-    settings, random = model.settings, np.random.default_rng(seed)
-    shape = (1, settings.views, *settings.grid, settings.channels)
-    features = statistics.feature_mean + statistics.feature_std * random.normal(size=shape)
-    state = statistics.state.denormalize(random.normal(size=(1, len(statistics.state.mean))))
-    return torch.tensor(features, dtype=torch.float32), torch.tensor(state, dtype=torch.float32)
+    random = np.random.default_rng(seed)
+    features = statistics.feature_mean + statistics.feature_std * random.normal(size=(1, *window.features))
+    state = statistics.numbers.denormalize(random.normal(size=(1, len(statistics.numbers.mean))))
+    return {"features": features.astype(np.float32), "state": state.astype(np.float32)}
 
 
-def _manifest(trained: TrainedModel, source: dict[str, Any], task: str, parity: Parity, output: Path) -> Manifest:
-    network = trained.model.settings
+def _tensors(trained: TrainedModel) -> dict[str, Tensor]:
+    """What a later run needs to start from: the weights by name, and `statistics/..`."""
+    statistics = {f"statistics/{name}": value for name, value in statistics_tensors(trained.statistics).items()}
+    return {name: value.contiguous() for name, value in {**trained.model.state_dict(), **statistics}.items()}
+
+
+def _manifest(
+    trained: TrainedModel,
+    source: dict[str, Any],
+    task: str,
+    embodiment: str,
+    parity: dict[str, float],
+    files: dict[str, str],
+) -> Manifest:
+    window, numbers = trained.method.window, trained.statistics_of(embodiment).numbers
+    normalization = NormalizationSpec(tuple(numbers.mean.tolist()), tuple(numbers.std.tolist()))
     height, width = source["image_size"]
     return Manifest(
         task=task,
         rate=float(source["fps"]),
-        horizon=network.horizon,
-        stride=network.stride,
+        horizon=window.horizon,
+        stride=window.stride,
         encoder=EncoderSpec(
             name=source["encoder"],
             source_sha256=source["source_sha256"],
             image_size=(height, width),
-            feature_shape=(network.views, *network.grid, network.channels),
+            feature_shape=window.features,
         ),
-        state_normalization=_specification(trained.statistics.state),
-        action_normalization=_specification(trained.statistics.action),
-        files={name: sha256(output / name) for name in (WORLD_MODEL, POLICY, WEIGHTS)},
-        network=asdict(network),
+        state_normalization=normalization,
+        action_normalization=normalization,
+        files=files,
+        network=trained.description["settings"]["method"],
         provenance={
             **trained.description["provenance"],
             "settings": trained.description["settings"],
             "held_out": trained.description["held_out"],
+            "embodiment": embodiment,
             "step": trained.step,
-            "export_parity": asdict(parity),
+            "export_parity": parity,
             "torch": torch.__version__,
         },
     )
-
-
-def _specification(normalization: Normalization) -> NormalizationSpec:
-    return NormalizationSpec(tuple(normalization.mean.tolist()), tuple(normalization.std.tolist()))
-
-
-def _scaling(normalization: Normalization) -> Scaling:
-    return Scaling(normalization.mean, normalization.std)

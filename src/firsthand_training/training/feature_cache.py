@@ -1,22 +1,26 @@
 """Features of every episode, computed once by the very encoder that runs on the robot.
 
 The cache is a folder: `cache.json` says what it was made from, `episode_000000.npy` and on hold (frames, V, gh, gw, C)
-float16, memory-mapped when read. A file that exists is whole, so an interrupted run goes on where it stopped.
+as float16, pictures as uint8, memory-mapped when read; `episode_000000_1.npy` and on hold the same episode under other
+light. A file that exists is whole, so an interrupted run goes on where it stopped.
 """
 
 import json
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from firsthand.errors import EpisodeError
-from firsthand.vision.dinov2_graph import SOURCE_SHA256
-from firsthand.vision.encoder import IMAGE_SIZE, NAME, Encoder
+from firsthand.inference import Runtime
+from firsthand.vision.encoder import IMAGE_SIZE
+from firsthand.vision.encoders import SOURCES, StereoEncoder, open_encoder
 from firsthand_training.episodes.read import Episodes
+from firsthand_training.training.picture_jitter import Jitter, JitterSettings, draw_jitter, jitter_pictures
 
 DESCRIPTION = "cache.json"
 
@@ -25,18 +29,28 @@ DESCRIPTION = "cache.json"
 class CacheSettings:
     """What is encoded, and how."""
 
+    encoder: Literal["dinov2_vits14", "pixels"] = "dinov2_vits14"
+    """`pixels` keeps the resized pictures, for a network that trains its own image backbone."""
     every: int = 2
     """Encode every n-th frame; must divide the stride r of the world model."""
+    every_of_people: int = 1
+    """The same of people's recordings, which are slowed down: their frames come to lie further apart."""
     height: int = IMAGE_SIZE[0]
-    """Height that images are resized to, [px], a multiple of 14."""
+    """Height that images are resized to, [px], for DINOv2 a multiple of 14."""
     width: int = IMAGE_SIZE[1]
+    variants: int = 0
+    """Also encode every episode this many times under other light, one draw an episode; as many times the cost."""
+    jitter: JitterSettings = field(default_factory=JitterSettings)
     threads: int = 1
     """CPU threads of the encoder."""
 
     def __post_init__(self) -> None:
         """Refuse settings that mean nothing."""
-        if self.every < 1:
-            raise ValueError(f"expected to encode every 1st or later frame, got every = {self.every}")
+        for name in ("every", "every_of_people"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"expected to encode every 1st or later frame, got {name} = {getattr(self, name)}")
+        if self.variants < 0:
+            raise ValueError(f"expected 0 variants or more, got {self.variants}")
 
 
 @dataclass(frozen=True)
@@ -48,14 +62,8 @@ class Description:
     image_size: tuple[int, int]  # height, width [px]
     every: int
     fps: int
-
-
-class StereoEncoder(Protocol):
-    """What the cache needs of `firsthand.vision.encoder.Encoder`."""
-
-    def encode(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(V, H, W, 3) RGB to (V, gh, gw, C)."""
-        ...
+    variants: int = 0  # other lights
+    jitter: dict[str, float] | None = None  # how different they are; None without variants
 
 
 @dataclass(frozen=True)
@@ -87,20 +95,28 @@ class FeatureCache:
         """Frames from one cached frame to the next."""
         return self.description.every
 
-    def features(self, episode: int) -> NDArray[np.float16]:
-        """Memory-mapped features of one episode, (frames, V, gh, gw, C)."""
-        path = self.path(episode)
+    def features(self, episode: int, variant: int = 0) -> NDArray[np.float16 | np.uint8]:
+        """Memory-mapped features of one episode, (frames, V, gh, gw, C): as filmed, or a variant counted from 1."""
+        path = self.path(episode, variant)
         if not path.is_file():
             raise EpisodeError(f"the cache at {self.root} lacks episode {episode}; run the caching again to go on")
         return np.load(path, mmap_mode="r")
 
-    def path(self, episode: int) -> Path:
+    def path(self, episode: int, variant: int = 0) -> Path:
         """Where the features of an episode lie."""
-        return self.root / f"episode_{episode:06d}.npy"
+        return self.root / (f"episode_{episode:06d}_{variant}.npy" if variant else f"episode_{episode:06d}.npy")
+
+    def whole(self, episode: int) -> bool:
+        """Whether an episode has all its features."""
+        return all(self.path(episode, variant).is_file() for variant in range(self.description.variants + 1))
 
 
 def cache_features(
-    episodes: Path, output: Path, settings: CacheSettings = CacheSettings(), progress: bool = True
+    episodes: Path,
+    output: Path,
+    settings: CacheSettings = CacheSettings(),
+    progress: bool = True,
+    share: tuple[int, int] = (0, 1),
 ) -> Path:
     """Encode every episode of a dataset with the runtime encoder, keeping what is already done.
 
@@ -109,6 +125,7 @@ def cache_features(
         output: The cache folder.
         settings: What is encoded.
         progress: Show a progress bar.
+        share: Of the work, which of how many: episode n is encoded here if n modulo the second is the first.
 
     Returns:
         `output`, for `FeatureCache.open`.
@@ -117,24 +134,30 @@ def cache_features(
         EpisodeError: The folder holds a cache of another encoder, size or stride.
     """
     dataset = Episodes.open(episodes)
-    cache = _prepare(output, settings, dataset.fps)
-    missing = [number for number in range(len(dataset)) if not cache.path(number).is_file()]
+    cache = _prepare(output, settings, dataset)
+    missing = [number for number in range(share[0], len(dataset), share[1]) if not cache.whole(number)]
     if not missing:
         return output
-    encoder = Encoder.load((settings.height, settings.width), threads=settings.threads)
-    frames = sum(_count(dataset.records[number].length, settings.every) for number in missing)
+    encoder = open_encoder(
+        settings.encoder, (settings.height, settings.width), runtime=Runtime(threads=settings.threads)
+    )
+    frames = sum(_count(dataset.records[number].length, cache.every) for number in missing)
     with tqdm(total=frames, unit="frame", desc="encoding", disable=not progress) as bar:
         for number in missing:
-            _encode_episode(dataset, number, encoder, cache, bar)
+            _encode_episode(dataset, number, encoder, cache, settings, bar)
     return output
 
 
-def _prepare(output: Path, settings: CacheSettings, fps: int) -> FeatureCache:
+def _prepare(output: Path, settings: CacheSettings, dataset: Episodes) -> FeatureCache:
     """Make the folder, or check that the one there was made the same way."""
-    wanted = Description(NAME, SOURCE_SHA256, (settings.height, settings.width), settings.every, fps)
+    size = (settings.height, settings.width)
+    every = settings.every if dataset.embodiment == "robot" else settings.every_of_people
+    wanted = Description(settings.encoder, SOURCES[settings.encoder], size, every, dataset.fps)
+    if settings.variants:
+        wanted = replace(wanted, variants=settings.variants, jitter=asdict(settings.jitter))
     if not (output / DESCRIPTION).is_file():
         output.mkdir(parents=True, exist_ok=True)
-        temporary = output / f"{DESCRIPTION}.tmp"
+        temporary = output / f"{DESCRIPTION}.{os.getpid()}.tmp"  # several processes may come here together
         temporary.write_text(json.dumps(asdict(wanted), indent=1) + "\n", encoding="utf-8")
         temporary.replace(output / DESCRIPTION)
     cache = FeatureCache.open(output)
@@ -144,17 +167,27 @@ def _prepare(output: Path, settings: CacheSettings, fps: int) -> FeatureCache:
 
 
 def _encode_episode(
-    dataset: Episodes, number: int, encoder: StereoEncoder, cache: FeatureCache, bar: "tqdm[None]"
+    dataset: Episodes,
+    number: int,
+    encoder: StereoEncoder,
+    cache: FeatureCache,
+    settings: CacheSettings,
+    bar: "tqdm[None]",
 ) -> None:
-    features = []
+    """Encode an episode as filmed, and under the light of each variant."""
+    drawn = [draw_jitter(settings.jitter, number, variant) for variant in range(1, settings.variants + 1)]
+    lights = [Jitter(), *drawn]
+    features: list[list[NDArray[np.float16 | np.uint8]]] = [[] for _ in lights]
     for index, pair in enumerate(dataset.stereo_frames(number)):
         if index % cache.every == 0:
-            features.append(encoder.encode(pair).astype(np.float16))
+            for light, encoded in zip(lights, features, strict=True):
+                encoded.append(encoder.encode(jitter_pictures(pair, light)).astype(encoder.storage))
             bar.update()
-    temporary = cache.path(number).with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        np.save(file, np.stack(features))
-    temporary.replace(cache.path(number))
+    for variant, encoded in enumerate(features):
+        temporary = cache.path(number, variant).with_suffix(".tmp")
+        with temporary.open("wb") as file:
+            np.save(file, np.stack(encoded))
+        temporary.replace(cache.path(number, variant))
 
 
 def _count(frames: int, every: int) -> int:

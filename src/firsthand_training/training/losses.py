@@ -10,6 +10,7 @@ from firsthand.space.hand_state import SIZE, WRIST_POSITIONS, WRIST_ROTATIONS
 from firsthand_training.models.sparse_attention import BlockLayout, Selection
 from firsthand_training.models.temporal_scales import Level
 from firsthand_training.models.world_model import WorldModelOutput
+from firsthand_training.training.methods.interface import Losses
 from firsthand_training.training.regularizers import concentration, focus, overlap, repulsion
 from firsthand_training.training.windows import Batch
 
@@ -34,36 +35,23 @@ class LossSettings:
     """Weight of the wrist poses in the action error against fingertips and head."""
 
 
-@dataclass(frozen=True)
-class Losses:
-    """The terms of eq. (5), unweighted, and their weighted sum."""
-
-    total: Tensor
-    action: Tensor
-    dynamics: Tensor
-    concentration: Tensor
-    overlap: Tensor
-    repulsion: Tensor
-
-    def numbers(self) -> dict[str, float]:
-        """Plain values for logs."""
-        return {name: float(value.detach()) for name, value in vars(self).items()}
-
-
 def world_model_loss(output: WorldModelOutput, batch: Batch, layout: BlockLayout, settings: LossSettings) -> Losses:
-    """L_total, eq. (5), of a training batch."""
+    """L_total, eq. (5), of a training batch, and its terms by the names of `LossSettings`."""
     terms = {
-        "action": action_loss(output.actions, batch.actions, batch.action_mask, settings.wrist),
+        "action": action_loss(output.actions, batch.actions, batch.action_weight, settings.wrist),
         "dynamics": dynamics_loss(output.levels, batch.future, batch.future_mask),
         **_regularizers(output.selections, layout, settings),
     }
     weights = {"action": 1.0, **asdict(settings)}
     total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
-    return Losses(total=total, **terms)
+    return Losses(total, terms)
 
 
 def action_loss(predicted: Tensor, actions: Tensor, mask: Tensor, wrist: float = 1.0) -> Tensor:
-    """L_act: mean absolute error of (B, H, 54) normalised actions where the (B, H) mask is true."""
+    """L_act: mean absolute error of (B, H, 54) normalised actions where the (B, H) mask is true.
+
+    The mask may also be `Batch.action_weight`: a step with half the quality pulls half as much.
+    """
     weights = torch.ones(SIZE, device=actions.device)
     weights[WRIST_ROTATIONS] = wrist
     weights[WRIST_POSITIONS] = wrist
@@ -99,4 +87,4 @@ def _regularizers(selections: tuple[Selection, ...], layout: BlockLayout, settin
 
 
 def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    return (values * mask).sum() / mask.sum().clamp(min=1)
+    return (values * mask).sum() / (mask > 0).sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""Training the world model from cached features: one loop, the same on a CPU and on a GPU.
+"""Training a network from cached features: one loop, the same on a CPU, on a GPU and on several.
 
 An interrupted run goes on exactly where it was: the data order and every random draw follow from the seed and the step.
 """
@@ -9,60 +9,66 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
-from math import cos, pi
+from math import cos, inf, pi
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from firsthand.errors import CheckpointError
-from firsthand_training.models.world_model import WorldModelPolicy, WorldModelSettings
 from firsthand_training.training.augmentation import AugmentationSettings, augment
-from firsthand_training.training.feature_cache import FeatureCache
-from firsthand_training.training.losses import LossSettings, world_model_loss
+from firsthand_training.training.interruption import Interruption
+from firsthand_training.training.log import Log, show
+from firsthand_training.training.methods.interface import Method
+from firsthand_training.training.methods.registry import AnyMethod, describe_method
+from firsthand_training.training.methods.world_model import WorldModelMethod
+from firsthand_training.training.processes import Processes, device_of_this_process, joined_processes
+from firsthand_training.training.sources import Mixture, MixtureSettings, Source, fit_statistics, load_sources
+from firsthand_training.training.stages import Start, take_over
 from firsthand_training.training.training_state import (
+    STATE,
     TrainingState,
     read_training_state,
     restore_training_state,
     save_training_state,
 )
 from firsthand_training.training.validation import validate
-from firsthand_training.training.windows import (
-    Statistics,
-    TrainingEpisode,
-    Windows,
-    load_episodes,
-    sample_numbers,
-    split_episodes,
-)
+from firsthand_training.training.windows import TrainingEpisode, Windows, split_episodes
 
-STATE = "training_state.safetensors"
-METRICS = "metrics.jsonl"
+EQUAL_SHARES, ALONE = MixtureSettings(), Processes()
+WITHOUT_EFFECT = ("device", "threads", "tensorboard", "log_every")  # settings that a run may go on without
 
 
 @dataclass(frozen=True)
 class TrainSettings:
     """One training run. The defaults train the shipped policy."""
 
-    network: WorldModelSettings = field(default_factory=WorldModelSettings)
-    losses: LossSettings = field(default_factory=LossSettings)
+    method: AnyMethod = field(default_factory=WorldModelMethod)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     steps: int = 3000
     batch: int = 32
+    """Windows of a step, over all processes."""
     micro_batch: int = 16
     """Windows that go through the network at once; on a CPU a small one stays in the cache and is fastest."""
     learning_rate: float = 1e-3
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """After the warm-up the learning rate falls as a cosine to a hundredth, or stays."""
     weight_decay: float = 1e-2
+    decay_all: bool = False
+    """Decay biases and norms as well, as plain AdamW does, not matrices only."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """Of AdamW's two moving averages."""
     warm_up: int = 200
-    """Steps until the full learning rate; from there it falls as a cosine to a hundredth."""
+    """Steps until the full learning rate."""
     clip: float = 1.0
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient; 0 leaves it as it is."""
     average: float = 0.998
     """Decay of the moving average of the weights, which is what is validated and exported."""
     held_out: float = 0.1
-    """Share of the episodes kept for validation."""
+    """Share of the episodes of each dataset kept for validation."""
+    log_every: int = 50
     validate_every: int = 500
     validation_windows: int = 256
     save_every: int = 250
@@ -77,34 +83,40 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         """Refuse settings that mean nothing."""
-        for name in ("steps", "batch", "micro_batch", "validate_every", "save_every"):
+        for name in ("steps", "batch", "micro_batch", "log_every", "validate_every", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
         if not 0 <= self.average < 1:
             raise ValueError(f"expected the decay of the average in [0, 1), got {self.average}")
 
 
-def train(episodes: Path, cache: Path, output: Path, settings: TrainSettings, progress: bool = True) -> Path:
-    """Train on a dataset from its cached features, going on with what `output` holds.
+def train(
+    datasets: Sequence[tuple[Path, Path]],
+    output: Path,
+    settings: TrainSettings,
+    mixture: MixtureSettings = EQUAL_SHARES,
+    start: Start | None = None,
+    progress: bool = True,
+) -> Path:
+    """Train on datasets from their cached features, going on with what `output` holds.
 
     Args:
-        episodes: Root of the dataset.
-        cache: From `feature_cache.cache_features`.
+        datasets: Root of each dataset and its cache, from `feature_cache.cache_features`.
         output: Folder for the training state and the metrics.
         settings: Of the run; must be those of the run that is continued.
+        mixture: How the datasets are mixed.
+        start: An earlier run to take weights and statistics over from, from `stages.read_start`.
         progress: Show a progress bar.
 
     Returns:
         The training state, for `export`.
 
     Raises:
-        EpisodeError: Dataset and cache do not fit together or are missing.
-        CheckpointError: `output` holds a run with other settings.
+        EpisodeError: A dataset and its cache do not fit together or are missing.
+        CheckpointError: `output` holds a run with other settings, or `start` is another network.
     """
-    features = FeatureCache.open(cache)
-    data = load_episodes(episodes, features)
-    provenance = {"episodes": len(data), "frames": sum(len(each.state) for each in data)}
-    return fit(data, output, settings, {**provenance, "cache": asdict(features.description)}, progress)
+    sources, provenance = load_sources(datasets, mixture)
+    return fit_sources(sources, output, settings, {**provenance, "mixture": asdict(mixture)}, start, progress)
 
 
 def fit(
@@ -114,74 +126,191 @@ def fit(
     provenance: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Path:
-    """Train on episodes in memory; see `train`."""
+    """Train on a robot's episodes in memory; see `train`."""
+    return fit_sources([Source("robot", "robot", episodes)], output, settings, provenance, progress=progress)
+
+
+def fit_sources(
+    sources: Sequence[Source],
+    output: Path,
+    settings: TrainSettings,
+    provenance: Mapping[str, Any] | None = None,
+    start: Start | None = None,
+    progress: bool = True,
+) -> Path:
+    """Train on sources in memory; see `train`."""
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
-    device = _device(settings.device)
-    inside, outside = split_episodes(len(episodes), settings.held_out, settings.seed)
-    statistics = Statistics.fit([episodes[number] for number in inside])
-    windows = Windows([episodes[number] for number in inside], statistics, settings.network)
-    held_out = Windows([episodes[number] for number in outside], statistics, settings.network) if outside else None
-    description = {"settings": asdict(settings), "provenance": dict(provenance or {}), "held_out": outside}
-    output.mkdir(parents=True, exist_ok=True)
-    state = _start_or_resume(output / STATE, statistics, settings, description, device)
-    log = Log(output, settings.tensorboard)
-    with tqdm(total=settings.steps, initial=state.step, unit="step", disable=not progress) as bar:
-        while state.step < settings.steps:
-            losses = train_step(state, windows, settings)
-            _show(bar, losses, settings.batch)
-            if state.step % settings.validate_every == 0 or state.step == settings.steps:
-                quality = validate(state.average, held_out, settings.validation_windows) if held_out else {}
-                log.write(state.step, {**{f"loss/{name}": value for name, value in losses.items()}, **quality})
-            if state.step % settings.save_every == 0 or state.step == settings.steps:
-                save_training_state(output / STATE, state, description)
+    device = device_of_this_process(settings.device)
+    with joined_processes() as processes, Interruption() as interruption:
+        _check_enough_work(settings, processes)
+        run = _prepare(sources, output, settings, provenance, start, device)
+        if processes.first and progress:
+            _introduce(run, sources)
+        log = Log(output, run.state.step, settings.tensorboard) if processes.first else None
+        hidden = not (progress and processes.first)
+        with tqdm(total=settings.steps, initial=run.state.step, unit="step", disable=hidden) as bar:
+            while run.state.step < settings.steps:
+                losses = train_step(run.state, run.mixture, settings, processes)
+                show(bar, losses, settings.batch)
+                stop = bool(processes.sum(torch.tensor(float(interruption.asked), device=device)))
+                if log is not None:
+                    _report(run, log, losses, settings)
+                    if stop or _due(run.state.step, settings.save_every, settings):
+                        save_training_state(output / STATE, run.state, run.description)
+                if stop:
+                    raise KeyboardInterrupt
+        processes.wait()
     return output / STATE
 
 
-def train_step(state: TrainingState, windows: Windows, settings: TrainSettings) -> dict[str, float]:
-    """One optimiser step; returns the mean losses of its windows."""
-    torch.manual_seed(settings.seed * 1_000_003 + state.step)
-    device = next(state.model.parameters()).device
-    numbers = sample_numbers(len(windows), settings.batch, state.step, settings.seed)
-    losses: dict[str, float] = {}
+def train_step(
+    state: TrainingState, mixture: Mixture, settings: TrainSettings, processes: Processes = ALONE
+) -> dict[str, float]:
+    """One optimiser step; returns the mean losses of its windows, over all processes.
+
+    Each process takes every n-th micro-batch. A micro-batch has a seed of its own, so who makes it makes no difference.
+    """
+    first = settings.batch * state.step
+    micros = [
+        range(place, min(place + settings.micro_batch, first + settings.batch))
+        for place in range(first, first + settings.batch, settings.micro_batch)
+    ]
     state.model.train()
     state.optimizer.zero_grad()
-    for first in range(0, len(numbers), settings.micro_batch):
-        micro = numbers[first : first + settings.micro_batch]
-        share = len(micro) / len(numbers)
-        for name, value in _backward(state.model, windows, micro, settings, device, share).items():
-            losses[name] = losses.get(name, 0.0) + share * value
-    nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip, error_if_nonfinite=True)
+    sums: dict[str, Tensor] = {}
+    for number in range(processes.rank, len(micros), processes.count):
+        torch.manual_seed((settings.seed * 1_000_003 + state.step) * 4_099 + number)
+        for name, value in _backward(state.model, mixture, micros[number], settings).items():
+            sums[name] = sums.get(name, 0.0) + value
+    processes.sum_gradients(state.model)
+    nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip or inf, error_if_nonfinite=True)
     for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate(state.step, settings)
+        group["lr"] = group["multiple"] * learning_rate(state.step, settings)
     state.optimizer.step()
     state.step += 1
     _update_average(state, settings.average)
-    return losses
+    values = processes.sum(torch.stack(list(sums.values())))
+    return dict(zip(sums, values.tolist(), strict=True))
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
-    """Linear warm-up, then a cosine down to a hundredth."""
+    """Linear warm-up, then a cosine down to a hundredth or nothing more."""
     if step < settings.warm_up:
         return settings.learning_rate * (step + 1) / settings.warm_up
+    if settings.schedule == "constant":
+        return settings.learning_rate
     done = (step - settings.warm_up) / max(1, settings.steps - settings.warm_up)
     return settings.learning_rate * (0.01 + 0.99 * (1 + cos(pi * done)) / 2)
 
 
-def _backward(
-    model: WorldModelPolicy,
-    windows: Windows,
-    numbers: Sequence[int],
+def describe_settings(settings: TrainSettings) -> dict[str, Any]:
+    """The settings as plain JSON, with the name of the method beside its own."""
+    return {**asdict(settings), "method": describe_method(settings.method)}
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run, ready to step."""
+
+    state: TrainingState
+    mixture: Mixture
+    held_out: dict[str, Windows]  # by name of the source
+    description: dict[str, Any]
+
+
+def _prepare(
+    sources: Sequence[Source],
+    output: Path,
     settings: TrainSettings,
+    provenance: Mapping[str, Any] | None,
+    start: Start | None,
     device: torch.device,
-    share: float,
-) -> dict[str, float]:
-    """Gradients of some windows of a step, added to those that are there."""
-    batch = augment(windows.batch(numbers).to(device), settings.augmentation)
+) -> _Run:
+    """Split and normalise the data, build or load the state."""
+    method: Method = settings.method
+    splits = [split_episodes(len(source.episodes), settings.held_out, settings.seed) for source in sources]
+    inside = [[source.episodes[each] for each in split[0]] for source, split in zip(sources, splits, strict=True)]
+    outside = [[source.episodes[each] for each in split[1]] for source, split in zip(sources, splits, strict=True)]
+    kinds = [source.embodiment for source in sources]
+    statistics = fit_statistics(list(zip(kinds, inside, strict=True)), start.statistics if start else None)
+    mixture = Mixture(
+        [Windows(part, statistics[kind], method.window) for kind, part in zip(kinds, inside, strict=True)],
+        [source.weight for source in sources],
+        settings.seed,
+    )
+    held_out = {
+        source.name: Windows(part, statistics[source.embodiment], method.window)
+        for source, part in zip(sources, outside, strict=True)
+        if part
+    }
+    description = {
+        "settings": describe_settings(settings),
+        "provenance": {**(provenance or {}), **({"from": start.provenance} if start else {})},
+        "held_out": {source.name: split[1] for source, split in zip(sources, splits, strict=True)},
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(settings.seed)
+    model = method.build()
+    if start is not None:
+        taken = take_over(model, start.weights)
+        description["taken_over"] = {"parameters": len(taken.taken), "fresh": list(taken.fresh), "report": str(taken)}
+    elif not (output / STATE).is_file():
+        method.begin(model)
+    model = model.to(device)
+    state = TrainingState(model, deepcopy(model).requires_grad_(False), _optimizer(model, settings), statistics)
+    if (output / STATE).is_file():
+        _check_same_run(output / STATE, description)
+        restore_training_state(output / STATE, state)
+    return _Run(state, mixture, held_out, description)
+
+
+def _introduce(run: _Run, sources: Sequence[Source]) -> None:
+    """Say what is mixed, how it was slowed down, and what was taken over."""
+    for source, windows, share in zip(sources, run.mixture.windows, run.mixture.shares, strict=True):
+        text = f"{source.name}: {len(source.episodes)} episodes, {len(windows)} windows, {share:.0%} of each batch"
+        if source.episodes[0].pace != 1:
+            text += f"{source.note}; features show {windows.future_share():.0%} of its future frames"
+        tqdm.write(text)
+    if "taken_over" in run.description:
+        tqdm.write(run.description["taken_over"]["report"])
+
+
+def _check_enough_work(settings: TrainSettings, processes: Processes) -> None:
+    micros = -(-settings.batch // settings.micro_batch)
+    if micros < processes.count:
+        raise ValueError(
+            f"{processes.count} processes need as many micro-batches in a batch, got {micros}; "
+            f"set --micro-batch to at most {settings.batch // processes.count}"
+        )
+
+
+def _report(run: _Run, log: Log, losses: Mapping[str, float], settings: TrainSettings) -> None:
+    """Write losses and, when it is time, the quality on held-out episodes of every source."""
+    step, values = run.state.step, {}
+    if _due(step, settings.log_every, settings) or _due(step, settings.validate_every, settings):
+        values = {f"loss/{name}": value for name, value in losses.items()}
+        values["learning_rate"] = learning_rate(step - 1, settings)
+    if _due(step, settings.validate_every, settings):
+        for source, windows in run.held_out.items():
+            quality = validate(run.state.average, windows, settings.validation_windows)
+            values |= {f"validation/{source}/{name}": value for name, value in quality.items()}
+    if values:
+        log.write(step, values)
+
+
+def _due(step: int, every: int, settings: TrainSettings) -> bool:
+    return step % every == 0 or step == settings.steps
+
+
+def _backward(model: nn.Module, mixture: Mixture, places: range, settings: TrainSettings) -> dict[str, Tensor]:
+    """Add the gradients of some windows of a step to those that are there; returns their part of its mean losses."""
+    device = next(model.parameters()).device
+    batch = augment(mixture.batch(places).to(device), settings.augmentation)
     with _precision(settings.precision, device):
-        output = model(batch.features, batch.state)
-        losses = world_model_loss(output, batch, model.layout, settings.losses)
+        losses = settings.method.loss(model, batch)
+    share = len(places) / settings.batch
     torch.autograd.backward(share * losses.total)
-    return losses.numbers()
+    return {name: share * value.detach() for name, value in {"total": losses.total, **losses.terms}.items()}
 
 
 @torch.no_grad()
@@ -190,27 +319,16 @@ def _update_average(state: TrainingState, decay: float) -> None:
     decay = min(decay, (1 + state.step) / (10 + state.step))
     for average, current in zip(state.average.parameters(), state.model.parameters(), strict=True):
         average.lerp_(current, 1 - decay)
-
-
-def _start_or_resume(
-    path: Path, statistics: Statistics, settings: TrainSettings, description: dict[str, Any], device: torch.device
-) -> TrainingState:
-    torch.manual_seed(settings.seed)
-    model = WorldModelPolicy(settings.network)
-    model.set_residual(*statistics.residual())
-    model = model.to(device)
-    state = TrainingState(model, deepcopy(model).requires_grad_(False), _optimizer(model, settings), statistics)
-    if path.is_file():
-        _check_same_run(path, description)
-        restore_training_state(path, state)
-    return state
+    for copied, buffer in zip(state.average.buffers(), state.model.buffers(), strict=True):
+        copied.copy_(buffer)
 
 
 def _check_same_run(path: Path, description: dict[str, Any]) -> None:
-    """A run goes on only with the settings and data it was begun with."""
+    """A run goes on only with the settings and data it was begun with; another computer may do it."""
     before, now = json.loads(read_training_state(path)[1]["description"]), json.loads(json.dumps(description))
     for part in ("settings", "provenance"):
-        changed = [key for key in {**before[part], **now[part]} if before[part].get(key) != now[part].get(key)]
+        names = [name for name in {**before[part], **now[part]} if name not in WITHOUT_EFFECT]
+        changed = [name for name in names if before[part].get(name) != now[part].get(name)]
         if changed:
             raise CheckpointError(
                 f"{path} was begun with other {part}: "
@@ -220,47 +338,18 @@ def _check_same_run(path: Path, description: dict[str, Any]) -> None:
 
 
 def _optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """AdamW that decays matrices only."""
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    others = [parameter for parameter in model.parameters() if parameter.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    """AdamW with a group for each learning rate and weight decay that there are; a group's `multiple` stays."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        multiple = next((rate for part, rate in settings.method.learning_rates.items() if name.startswith(part)), 1.0)
+        decay = settings.weight_decay if parameter.ndim >= 2 or settings.decay_all else 0.0
+        groups.setdefault((multiple, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": each, "multiple": multiple, "weight_decay": decay} for (multiple, decay), each in groups.items()],
+        lr=settings.learning_rate,
+        betas=settings.betas,
+    )
 
 
 def _precision(name: str, device: torch.device) -> AbstractContextManager[Any]:
     return torch.autocast(device.type, torch.bfloat16) if name == "bfloat16" else nullcontext()
-
-
-def _show(bar: "tqdm[Any]", losses: Mapping[str, float], batch: int) -> None:
-    """Advance the progress bar; tqdm itself tells the time left."""
-    bar.update()
-    rate = bar.format_dict.get("rate")
-    speed = f"{rate * batch:.0f}/s" if rate else "?"
-    bar.set_postfix_str(f"windows {speed} action {losses['action']:.3f} dynamics {losses['dynamics']:.3f}")
-
-
-class Log:
-    """Metrics as one JSON object a line, and for TensorBoard if asked."""
-
-    def __init__(self, output: Path, tensorboard: bool) -> None:
-        self.path = output / METRICS
-        self.writer: Any = None
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter  # optional, and slow to import
-
-            self.writer = SummaryWriter(output / "tensorboard")
-
-    def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Append the values of a step."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
-        if self.writer is not None:
-            for name, value in values.items():
-                self.writer.add_scalar(name, value, step)
-            self.writer.flush()

@@ -1,7 +1,8 @@
 """How good a network is on episodes that it was not trained on, in millimetres and degrees.
 
-Small errors mean little by themselves, so every number stands beside the trivial answer: holding the current hand state
-for actions, copying the current features for the future.
+Small errors mean little by themselves, so every number stands beside trivial answers: holding the current hand state or
+answering the mean of the data for actions, copying the current features for the future. And a network may live on one
+input alone: what it says without pictures and without a state tells which.
 """
 
 from collections.abc import Iterator
@@ -9,33 +10,35 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from firsthand.space.hand_state import HandState
 from firsthand.space.rotations import angle_between
 from firsthand_training.models.layers import pool_grid
-from firsthand_training.models.world_model import WorldModelPolicy
-from firsthand_training.training.windows import Batch, Statistics, Windows
+from firsthand_training.training.windows import Batch, Windows
 
 Array = NDArray[np.floating]
 
 MOVING = 0.1  # share of the patches that change most
 
 
-def validate(model: WorldModelPolicy, windows: Windows, count: int = 256, size: int = 16) -> dict[str, float]:
+def validate(model: nn.Module, windows: Windows, count: int = 256, size: int = 16) -> dict[str, float]:
     """Errors over `count` windows spread evenly over the held-out episodes.
 
     Returns:
-        `action/<group>` and `hold/<group>` for the groups wrist_mm, wrist_deg, fingertip_mm, head_deg (mean over the
-        chunk); `skill` = 1 - error / copy error of predicted features, `skill/moving` on the patches that change most,
-        and `skill/<frames ahead>`.
+        `<answer>/<group>`, mean over the chunk. Answers: action (the network's), hold and mean (the trivial ones),
+        without_images and without_state (the network's, with that input at the mean of the data). Groups: wrist_mm,
+        wrist_deg, fingertip_mm, head_deg. If the network predicts features: `skill` = 1 - error / copy error,
+        `skill/moving` on the patches that change most, and `skill/<frames ahead>`.
     """
     model.eval()
     device = next(model.parameters()).device
-    parts = [_errors(model, batch.to(device), windows.statistics) for batch in _batches(windows, count, size)]
+    parts = [_errors(model, batch.to(device), windows) for batch in _batches(windows, count, size)]
     together = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    actions = {name: float(values.mean()) for name, values in together.items() if "/" in name}
-    return {**actions, **_skills(together["error"], together["copy"], model.settings.stride)}
+    quality = {name: float(values.mean()) for name, values in together.items() if "/" in name}
+    if "copy" in together:
+        quality |= _skills(together["error"], together["copy"], windows.settings.stride)
+    return quality
 
 
 def action_errors(predicted: Array, target: Array) -> dict[str, Array]:
@@ -62,17 +65,28 @@ def _batches(windows: Windows, count: int, size: int) -> Iterator[Batch]:
 
 
 @torch.no_grad()
-def _errors(model: WorldModelPolicy, batch: Batch, statistics: Statistics) -> dict[str, Array]:
+def _errors(model: nn.Module, batch: Batch, windows: Windows) -> dict[str, Array]:
     """Action errors of every step inside an episode (steps,), feature errors (B, T, V P); nan beyond the end."""
-    output = model(batch.features, batch.state)
+    output, numbers = model(batch.features, batch.state), windows.statistics.numbers
     inside = batch.action_mask.cpu().numpy()
-    target = statistics.action.denormalize(_array(batch.actions))
-    predicted = statistics.action.denormalize(_array(output.actions))
-    hold = np.broadcast_to(statistics.state.denormalize(_array(batch.state))[:, None], target.shape)
-    errors = {f"action/{name}": value[inside] for name, value in action_errors(predicted, target).items()}
-    errors |= {f"hold/{name}": value[inside] for name, value in action_errors(hold, target).items()}
-    current = pool_grid(batch.features, model.settings.pool).flatten(2, 3)
-    future = model.dynamics.answer(output.levels)
+    target = numbers.denormalize(_array(batch.actions))
+    nothing_seen, nothing_felt = torch.zeros_like(batch.features), torch.zeros_like(batch.state)
+    answers = {
+        "action": output.actions,
+        "hold": batch.state[:, None].expand_as(batch.actions),
+        "mean": torch.zeros_like(batch.actions),
+        "without_images": model(nothing_seen, batch.state).actions,
+        "without_state": model(batch.features, nothing_felt).actions,
+    }
+    errors = {
+        f"{answer}/{name}": value[inside]
+        for answer, actions in answers.items()
+        for name, value in action_errors(numbers.denormalize(_array(actions)), target).items()
+    }
+    if output.future_features is None:
+        return errors
+    current = pool_grid(batch.features, windows.settings.pool).flatten(2, 3)
+    future = output.future_features.flatten(3, 4).transpose(1, 2)  # (B, V, T, P, C)
     return errors | {
         "error": _patch_errors(future, batch),
         "copy": _patch_errors(current[:, :, None].expand_as(future), batch),

@@ -4,12 +4,14 @@ Window t of an episode has the features and the state at t, the rows t .. t+H-1 
 frame i+1) and the pooled features at t+r, t+2r, .., t+H. Beyond the end of an episode the last row is repeated and the
 masks say so. Batches are normalised: numbers by mean and floored spread, features per channel.
 
+An episode with a pace other than 1 (`speed.py`) has its targets read between frames, and its future features from the
+cached frame nearest in time; where that is half a frame or more away, there is none and the mask says so.
+
 Shapes: N frames, B batch, V views, gh x gw patches of C numbers, P pooled patches, T predicted frames, H actions.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,11 @@ from torch import Tensor
 from firsthand.errors import EpisodeError
 from firsthand.space.hand_state import SIZE
 from firsthand.space.normalization import Normalization
+from firsthand.vision.dinov2_graph import IMAGENET_MEAN, IMAGENET_STD
 from firsthand_training.episodes.read import Episodes
 from firsthand_training.models.layers import pool_grid
-from firsthand_training.models.world_model import WorldModelSettings
 from firsthand_training.training.feature_cache import FeatureCache
+from firsthand_training.training.speed import between_frames
 
 Array = NDArray[np.floating]
 
@@ -32,50 +35,108 @@ Array = NDArray[np.floating]
 class TrainingEpisode:
     """One demonstration as the network sees it. Only every `every`-th frame has features."""
 
-    features: NDArray[np.float16]  # (ceil(N / every), V, gh, gw, C), usually memory-mapped
+    features: NDArray[np.float16 | np.uint8]  # (ceil(N / every), V, gh, gw, C), usually memory-mapped
     state: Array  # (N, 54)
     action: Array  # (N, 54), commanded for the next frame
     every: int = 1
+    pace: float = 1.0  # frames of the recording that pass in one step of the run; below 1 it is slowed down
+    quality: Array | None = None  # (N,), 0 to 1, how far the hand state of a frame is to be believed
+    variants: tuple[
+        NDArray[np.float16 | np.uint8], ...
+    ] = ()  # the same features under other light, see feature_cache.py
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not belong together."""
         frames = len(self.state)
         if self.state.shape != (frames, SIZE) or self.action.shape != (frames, SIZE):
             raise EpisodeError(f"expected (N, {SIZE}) states and actions, got {self.state.shape}, {self.action.shape}")
-        if len(self.features) != -(-frames // self.every):
-            raise EpisodeError(
-                f"expected features of {-(-frames // self.every)} frames (every {self.every} of {frames}), "
-                f"got {len(self.features)}; delete the cache and make it again"
-            )
+        for features in (self.features, *self.variants):
+            if len(features) != -(-frames // self.every):
+                raise EpisodeError(
+                    f"expected features of {-(-frames // self.every)} frames (every {self.every} of {frames}), "
+                    f"got {len(features)}; delete the cache and make it again"
+                )
+        if self.pace <= 0:
+            raise EpisodeError(f"expected a pace above 0 frames a step, got {self.pace}")
+        if self.quality is not None and not (
+            self.quality.shape == (frames,) and (self.quality >= 0).all() and (self.quality <= 1).all()
+        ):
+            raise EpisodeError(f"expected a quality from 0 to 1 for each of {frames} frames, got {self.quality}")
+
+    def targets(self, time: int, horizon: int) -> tuple[Array, NDArray[np.bool_], Array]:
+        """What to do from a frame on: actions (H, 54), which lie inside (H,), and how far each counts (H,)."""
+        due = time + self.pace * np.arange(1, horizon + 1)  # [frames], when each target is to be reached
+        inside = due <= len(self.action) + 1e-9
+        if self.pace == 1:
+            actions = self.action[np.minimum(time + np.arange(horizon), len(self.action) - 1)]
+        else:
+            actions = between_frames(np.concatenate([self.state[:1], self.action]), due)
+        if self.quality is None:
+            return actions, inside, inside.astype(float)
+        return actions, inside, inside * self.quality[np.minimum(np.rint(due).astype(int), len(self.quality) - 1)]
+
+    def rows_ahead(self, row: int, steps: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.bool_]]:
+        """Rows of the features that show what is seen some steps after a row (steps,), and whether they really do."""
+        due = row + self.pace * steps / self.every
+        rows = np.rint(due).astype(int)
+        last = len(self.features) - 1
+        return np.minimum(rows, last), (rows <= last) & (np.abs(rows - due) * self.every < 0.5)
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """What a network wants to see of an episode."""
+
+    horizon: int  # H, actions
+    views: int  # the first of those that there are: with 1, the left eye only
+    rows: int  # patches of one view from top to bottom
+    columns: int
+    channels: int
+    stride: int = 1  # r, steps from one future frame to the next
+    frames: int = 0  # T, future frames; 0 for a network that predicts none
+    pool: int = 1  # future frames have one patch for `pool` x `pool` of the current one
+
+    @property
+    def features(self) -> tuple[int, int, int, int]:
+        """Shape of the features of one frame, (V, gh, gw, C)."""
+        return self.views, self.rows, self.columns, self.channels
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Means and spreads of the training data."""
+    """Means and spreads of the training data.
 
-    state: Normalization
-    action: Normalization
+    State and action are the same physical quantity and share one normalisation, so that a change of zero is "stay".
+    """
+
+    numbers: Normalization
     feature_mean: NDArray[np.float32]  # (C,)
     feature_std: NDArray[np.float32]  # (C,)
 
     @classmethod
-    def fit(cls, episodes: Sequence[TrainingEpisode], frames: int = 2000) -> "Statistics":
-        """Statistics of all numbers and of the features of about `frames` frames spread over the episodes."""
-        share = max(1, sum(len(episode.features) for episode in episodes) // frames)
-        sample = np.concatenate([episode.features[::share].astype(np.float32) for episode in episodes])
-        channels = sample.reshape(-1, sample.shape[-1])
-        return cls(
-            state=Normalization.fit(np.concatenate([episode.state for episode in episodes])),
-            action=Normalization.fit(np.concatenate([episode.action for episode in episodes])),
-            feature_mean=channels.mean(axis=0),
-            feature_std=np.maximum(channels.std(axis=0), 1e-3),
-        )
+    def fit(cls, episodes: Sequence[TrainingEpisode]) -> "Statistics":
+        """Statistics of episodes of one embodiment."""
+        return cls(fit_numbers(episodes), *fit_features(episodes))
 
-    def residual(self) -> tuple[Tensor, Tensor]:
-        """Scale and offset, each (54,), that read a normalised state as a normalised action."""
-        scale = self.state.std / self.action.std
-        offset = (self.state.mean - self.action.mean) / self.action.std
-        return torch.tensor(scale, dtype=torch.float32), torch.tensor(offset, dtype=torch.float32)
+
+def fit_numbers(episodes: Sequence[TrainingEpisode]) -> Normalization:
+    """Mean and floored spread of all states and actions together."""
+    return Normalization.fit(np.concatenate([part for each in episodes for part in (each.state, each.action)]))
+
+
+def fit_features(
+    episodes: Sequence[TrainingEpisode], frames: int = 2000
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and spread of each channel, (C,), from about `frames` frames spread over the episodes.
+
+    Pictures (uint8) get the scale that networks trained on ImageNet expect.
+    """
+    if all(episode.features.dtype == np.uint8 for episode in episodes):
+        return 255 * np.array(IMAGENET_MEAN, np.float32), 255 * np.array(IMAGENET_STD, np.float32)
+    share = max(1, sum(len(episode.features) for episode in episodes) // frames)
+    sample = np.concatenate([episode.features[::share].astype(np.float32) for episode in episodes])
+    channels = sample.reshape(-1, sample.shape[-1])
+    return channels.mean(axis=0), np.maximum(channels.std(axis=0), 1e-3)
 
 
 @dataclass(frozen=True)
@@ -88,6 +149,12 @@ class Batch:
     future_mask: Tensor  # (B, T), inside the episode
     actions: Tensor  # (B, H, 54), for t+1 .. t+H
     action_mask: Tensor  # (B, H), inside the episode
+    action_weight: Tensor  # (B, H), how far each step counts: quality of its label, 0 beyond the episode
+
+    @classmethod
+    def stack(cls, windows: Sequence[tuple[Tensor, ...]]) -> "Batch":
+        """Windows from `Windows.window` as one batch."""
+        return cls(*(torch.stack(part) for part in zip(*windows, strict=True)))
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch elsewhere."""
@@ -100,9 +167,7 @@ class Batch:
 class Windows:
     """Every window of a list of episodes, by number."""
 
-    def __init__(
-        self, episodes: Sequence[TrainingEpisode], statistics: Statistics, settings: WorldModelSettings
-    ) -> None:
+    def __init__(self, episodes: Sequence[TrainingEpisode], statistics: Statistics, settings: WindowSettings) -> None:
         """Check that the episodes fit the network.
 
         Raises:
@@ -110,11 +175,11 @@ class Windows:
         """
         if not episodes:
             raise EpisodeError("expected at least one episode to take windows from, got none")
-        expected = (settings.views, settings.rows, settings.columns, settings.channels)
         for episode in episodes:
-            if episode.features.shape[1:] != expected:
-                raise EpisodeError(f"expected features of shape (N, {expected}), got {episode.features.shape}")
-            if settings.stride % episode.every:
+            _, views, *shape = episode.features.shape
+            if views < settings.views or tuple(shape) != settings.features[1:]:
+                raise EpisodeError(f"expected features of shape (N, {settings.features}), got {episode.features.shape}")
+            if settings.frames and episode.pace == 1 and settings.stride % episode.every:
                 raise EpisodeError(
                     f"features of every {episode.every} frames cannot show the future every {settings.stride} frames; "
                     f"cache them with a stride that divides {settings.stride}"
@@ -127,30 +192,47 @@ class Windows:
     def __len__(self) -> int:
         return len(self.index)
 
-    def batch(self, numbers: Sequence[int]) -> Batch:
-        """The windows with these numbers."""
-        windows = [self._window(*self.index[number]) for number in numbers]
-        return Batch(*(torch.stack(part) for part in zip(*windows, strict=True)))
+    def batch(self, numbers: Sequence[int], variants: Sequence[int] | None = None) -> Batch:
+        """The windows with these numbers, as filmed.
 
-    def _window(self, number: int, row: int) -> tuple[Tensor, ...]:
-        """Features, state, future, its mask, actions, their mask of one window, normalised."""
-        episode, last = self.episodes[number], len(self.episodes[number].features) - 1
+        Args:
+            numbers: Which windows.
+            variants: Whole numbers that choose a light for each window where its episode has variants: 0 is as filmed,
+                and they count on from there, round and round.
+        """
+        lights = [0] * len(numbers) if variants is None else variants
+        return Batch.stack([self.window(number, light) for number, light in zip(numbers, lights, strict=True)])
+
+    def future_share(self) -> float:
+        """Share of the future frames that the features show; the rest lies beyond the end or between cached frames."""
+        steps = self.settings.stride * np.arange(1, self.settings.frames + 1)
+        shown = [self.episodes[number].rows_ahead(row, steps)[1] for number, row in self.index]
+        return float(np.mean(shown)) if self.settings.frames else 1.0
+
+    def window(self, number: int, light: int = 0) -> tuple[Tensor, ...]:
+        """The parts of a `Batch` for one window, normalised."""
+        (index, row), settings = self.index[number], self.settings
+        episode = self.episodes[index]
+        lights = (episode.features, *episode.variants)
+        features = lights[light % len(lights)]
+        rows, shown = episode.rows_ahead(row, settings.stride * np.arange(1, settings.frames + 1))
+        future = pool_grid(self._normalized(features[rows]), settings.pool)  # (T, V, gh', gw', C)
         time = row * episode.every
-        rows = row + np.arange(1, self.settings.frames + 1) * (self.settings.stride // episode.every)
-        future = pool_grid(self._features(episode, np.minimum(rows, last)), self.settings.pool)  # (T, V, gh', gw', C)
-        times = time + np.arange(self.settings.horizon)
-        actions = episode.action[np.minimum(times, len(episode.action) - 1)]
+        actions, inside, weight = episode.targets(time, settings.horizon)
         return (
-            self._features(episode, np.array([row]))[0],
-            _tensor(self.statistics.state.normalize(episode.state[time])),
+            self._normalized(features[row]),
+            _tensor(self.statistics.numbers.normalize(episode.state[time])),
             future.flatten(2, 3).transpose(0, 1),
-            torch.from_numpy(rows <= last),
-            _tensor(self.statistics.action.normalize(actions)),
-            torch.from_numpy(times < len(episode.action)),
+            torch.from_numpy(shown),
+            _tensor(self.statistics.numbers.normalize(actions)),
+            torch.from_numpy(inside),
+            _tensor(weight),
         )
 
-    def _features(self, episode: TrainingEpisode, rows: NDArray[np.integer]) -> Tensor:
-        raw = torch.from_numpy(np.stack([episode.features[row] for row in rows]))
+    def _normalized(self, features: NDArray[np.float16 | np.uint8]) -> Tensor:
+        """The first views of (..., V, gh, gw, C) features."""
+        views = features[..., : self.settings.views, :, :, :]
+        raw = torch.from_numpy(np.require(views, requirements="W"))  # a copy if it is a view of the file
         return (raw.float() - self._feature_mean) * self._feature_scale
 
 
@@ -159,8 +241,11 @@ def load_episodes(root: Path, cache: FeatureCache) -> list[TrainingEpisode]:
     dataset = Episodes.open(root)
     episodes = []
     for number in range(len(dataset)):
-        data = dataset.episode(number)
-        episodes.append(TrainingEpisode(cache.features(number), data.state, data.action, cache.every))
+        data, features = dataset.episode(number), cache.features(number)
+        variants = tuple(cache.features(number, variant) for variant in range(1, cache.description.variants + 1))
+        episodes.append(
+            TrainingEpisode(features, data.state, data.action, cache.every, quality=data.quality, variants=variants)
+        )
     return episodes
 
 
@@ -176,17 +261,6 @@ def split_episodes(count: int, held_out: float, seed: int) -> tuple[list[int], l
         out = min(max(out, 1), count - 1)
     order = np.random.default_rng(seed).permutation(count)
     return sorted(order[out:].tolist()), sorted(order[:out].tolist())
-
-
-def sample_numbers(count: int, size: int, step: int, seed: int) -> list[int]:
-    """The windows of a training step: every window once an epoch, in an order that depends on nothing but the seed."""
-    places = range(step * size, (step + 1) * size)
-    return [int(_epoch_order(count, place // count, seed)[place % count]) for place in places]
-
-
-@lru_cache(maxsize=4)
-def _epoch_order(count: int, epoch: int, seed: int) -> NDArray[np.int64]:
-    return np.random.default_rng((seed, epoch)).permutation(count)
 
 
 def _tensor(array: Array) -> Tensor:

@@ -2,9 +2,12 @@
 
 from firsthand.errors import SimulationError
 from firsthand.simulation.tasks.interface import VARIANTS, Task
+from firsthand.simulation.tasks.open_box import OpenBox
+from firsthand.simulation.tasks.passing import Passing
+from firsthand.simulation.tasks.pick_place import PickPlace
 from firsthand.simulation.tasks.push import Push
 
-TASKS: dict[str, Task] = {"push": Push()}
+TASKS: dict[str, Task] = {"push": Push(), "pick_place": PickPlace(), "passing": Passing(), "open_box": OpenBox()}
 
 
 def find_task(name: str) -> Task:

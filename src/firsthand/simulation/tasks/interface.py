@@ -5,7 +5,7 @@ World frame: x forward and y left as the robot stands, z up, origin on the floor
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -33,18 +33,37 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Hinge:
+    """Parts of an object that turn together about an axis: a flap, a lid, a door.
+
+    Their frame has the axes of the object at angle 0 and its origin on the hinge. Friction holds them at any angle, as
+    a crease in cardboard does, if it is greater than the torque of their weight.
+    """
+
+    name: str  # in a scene's state: `object/hinge`
+    parts: tuple[Part, ...]
+    mass: float  # [kg]
+    position: Vector  # [m], of a point of the axis, in the frame of the object
+    axis: Vector  # unit vector, in the frame of the object
+    limits: tuple[float, float]  # [rad]
+    start: float  # [rad]
+    friction: float  # [Nm], to be overcome
+
+
+@dataclass(frozen=True)
 class SceneObject:
     """A thing that can be moved."""
 
     name: str
     kind: str  # what it is called in a report: box, mug, ...
     parts: tuple[Part, ...]
-    mass: float  # [kg]
+    mass: float  # [kg], without what hangs on hinges
     friction: float
     position: tuple[float, float]  # [m], where its base starts on the table, world x and y
     yaw: float  # [rad]
     radius: float  # [m], of the upright cylinder around it
     height: float  # [m]
+    hinges: tuple[Hinge, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +118,7 @@ class ObjectState:
     rotation: Array  # (3, 3), world_from_object
     linear_velocity: Array  # (3,), [m/s]
     angular_velocity: Array  # (3,), [rad/s]
+    hinges: Mapping[str, float] = field(default_factory=dict)  # [rad], by the names of its hinges
 
 
 class Task(Protocol):

@@ -35,16 +35,11 @@ class Push:
 
     def draw(self, variant: str, rng: np.random.Generator) -> Setup:
         """Room, object, its place and the robot's posture."""
-        position = _inside(START, rng) if variant == "id" else _in_ring(rng)
+        position = draw_start(variant, rng)
         surroundings = draw_surroundings(variant, rng)
         thing = draw_object(variant, rng, position)
-        return Setup(
-            surroundings=surroundings,
-            objects=(thing,),
-            markers=_goal_markers(),
-            arm_posture=np.concatenate([LEFT_ARM_POSTURE, np.multiply(LEFT_ARM_POSTURE, MIRROR)]),
-            arm_posture_spread=rng.normal(0.0, POSTURE_SPREAD, 14),
-        )
+        posture, spread = draw_posture(rng)
+        return Setup(surroundings, (thing,), posture, spread, _goal_markers())
 
     def reached(self, setup: Setup, objects: Mapping[str, ObjectState]) -> bool:
         """Whether the object stands at rest inside the zone."""
@@ -58,6 +53,17 @@ class Push:
         if not standing(state, setup.table_height):
             return 0.0
         return float(np.clip(1.0 - _way_to_zone(state.position) / _way_to_zone(_start(thing)), 0.0, 1.0))
+
+
+def draw_start(variant: str, rng: np.random.Generator) -> tuple[float, float]:
+    """Where the object of a task starts, on the robot's right: inside START, or for `ood` in the ring around it."""
+    return _inside(START, rng) if variant == "id" else _in_ring(rng)
+
+
+def draw_posture(rng: np.random.Generator) -> tuple[Array, Array]:
+    """The posture that the arms start in and what is added to it in one trial, (14,) each, [rad]."""
+    posture = np.concatenate([LEFT_ARM_POSTURE, np.multiply(LEFT_ARM_POSTURE, MIRROR)])
+    return posture, rng.normal(0.0, POSTURE_SPREAD, 14)
 
 
 def in_goal(position: Array) -> bool:
