@@ -33,6 +33,7 @@ examples:
   firsthand-lab evaluate --recording BAG                        what the policy would have said along a recording
   firsthand-lab compare id.json ood.json --figure all.png       results of evaluate --json side by side
   firsthand-lab calibrate --policy my_push                      what is usual for it: the surprise monitor needs that
+  firsthand-lab experiment table1 --output runs/table1          the paper's Table I in simulation, step by step
   firsthand-lab film --bag BAG --output film.mp4                a recording with the predictions drawn in"""
 
 
@@ -161,9 +162,11 @@ def _commands() -> dict[str, Any]:
         "demos": Demos, "evaluate": Evaluate, "compare": Compare, "calibrate": Calibrate, "film": Film,
     }  # fmt: skip
     if importlib.util.find_spec("torch") is not None:
+        from firsthand_training.experiments.command import Experiment
         from firsthand_training.training.command import Cotrain, Export, Finetune, Pretrain, Train
 
         commands |= {"train": Train, "pretrain": Pretrain, "finetune": Finetune, "cotrain": Cotrain, "export": Export}
+        commands |= {"experiment": Experiment}
     return commands
 
 

@@ -1,0 +1,134 @@
+"""What came of an experiment: a Markdown page with tables and intervals, a figure, and the numbers as JSON."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from firsthand.simulation.tasks.interface import VARIANTS
+from firsthand_training.evaluation.figures import plot_success_grid
+from firsthand_training.evaluation.statistics import PairedDifference, Proportion, paired_difference, proportion
+from firsthand_training.experiments.plan import result_path
+from firsthand_training.experiments.scales import Scale
+from firsthand_training.experiments.tables import TASKS, Row, Table
+
+Outcomes = dict[tuple[str, str], dict[int, bool]]
+"""Success by seed, for each task and variant that was run."""
+
+
+def write_report(table: Table, scale: Scale, root: Path, output: Path) -> Path:
+    """Gather the trials that there are and write `<table>.md`, `<table>.png` and `<table>.json` into a folder.
+
+    Returns:
+        The page.
+    """
+    rows = {row: read_outcomes(row, root) for row in table.rows}
+    output.mkdir(parents=True, exist_ok=True)
+    figure = output / f"{table.name}.png"
+    panels = [[*(f"{task} {variant}" for task in TASKS), f"all {variant}"] for variant in VARIANTS]
+    plot_success_grid({row.label: _proportions(outcomes) for row, outcomes in rows.items()}, panels, figure)
+    numbers = {
+        "table": asdict(table),
+        "scale": asdict(scale),
+        "rows": {row.label: _plain(outcomes) for row, outcomes in rows.items()},
+    }
+    _write(output / f"{table.name}.json", json.dumps(numbers, indent=1) + "\n")
+    return _write(output / f"{table.name}.md", page(table, scale, rows, figure.name))
+
+
+def read_outcomes(row: Row, root: Path) -> Outcomes:
+    """The trials of a row that have been run, complete or not; none where an evaluation is still to come."""
+    outcomes: Outcomes = {}
+    for task in TASKS:
+        for variant in VARIANTS:
+            path = result_path(root, row, task, variant)
+            if path.is_file():
+                details = json.loads(path.read_text(encoding="utf-8"))["details"]
+                outcomes[task, variant] = {int(trial["seed"]): bool(trial["success"]) for trial in details}
+    return outcomes
+
+
+def page(table: Table, scale: Scale, rows: Mapping[Row, Outcomes], figure: str) -> str:
+    """The Markdown page."""
+    settings = ", ".join(f"{name} {value}" for name, value in asdict(scale).items())
+    return "\n".join(
+        [
+            f"# {table.title}",
+            "",
+            f"Successes among trials, the same seeds for every row; 95 % Wilson intervals. Settings: {settings}.",
+            "",
+            *_success_table(table, rows),
+            "",
+            f"![Success rates with their intervals]({figure})",
+            "",
+            f"Against *{table.rows[table.baseline].label}*, trial by trial:",
+            "",
+            *_difference_table(table, rows),
+            "",
+        ]
+    )
+
+
+def _success_table(table: Table, rows: Mapping[Row, Outcomes]) -> list[str]:
+    columns = [f"{task} {variant}" for task in TASKS for variant in VARIANTS] + [f"all {v}" for v in VARIANTS]
+    lines = [_line(["", *columns]), _line(["---"] * (1 + len(columns)))]
+    for row in table.rows:
+        outcomes = rows[row]
+        cells = [_cell(outcomes.get((task, variant), {})) for task in TASKS for variant in VARIANTS]
+        lines.append(_line([row.label, *cells, *(_cell(_pooled(outcomes, variant)) for variant in VARIANTS)]))
+    return lines
+
+
+def _difference_table(table: Table, rows: Mapping[Row, Outcomes]) -> list[str]:
+    """One line a row: the difference to the baseline, pooled over tasks, in distribution and out of it."""
+    lines = [_line(["", *(f"all {variant}" for variant in VARIANTS)]), _line(["---"] * (1 + len(VARIANTS)))]
+    reference = rows[table.rows[table.baseline]]
+    for row in table.rows:
+        if row is not table.rows[table.baseline]:
+            cells = [_difference(_pooled(rows[row], variant), _pooled(reference, variant)) for variant in VARIANTS]
+            lines.append(_line([row.label, *map(str, cells)]))
+    return lines
+
+
+def _difference(ours: Mapping[int, bool], theirs: Mapping[int, bool]) -> PairedDifference | str:
+    return paired_difference(ours, theirs) if ours.keys() & theirs.keys() else "-"
+
+
+def _pooled(outcomes: Outcomes, variant: str) -> dict[int, bool]:
+    """All tasks' trials of a variant, the same task and seed under the same number; none while a task is missing."""
+    if any((task, variant) not in outcomes for task in TASKS):
+        return {}
+    return {
+        len(TASKS) * seed + number: success
+        for number, task in enumerate(TASKS)
+        for seed, success in outcomes.get((task, variant), {}).items()
+    }
+
+
+def _cell(trials: Mapping[int, bool]) -> str:
+    if not trials:
+        return "-"
+    outcome = proportion(list(trials.values()))
+    low, high = outcome.interval
+    return f"{outcome.successes}/{outcome.trials} ({low:.2f} to {high:.2f})"
+
+
+def _proportions(outcomes: Outcomes) -> dict[str, Proportion]:
+    named = {f"{task} {variant}": trials for (task, variant), trials in outcomes.items()}
+    named |= {f"all {variant}": _pooled(outcomes, variant) for variant in VARIANTS}
+    return {name: proportion(list(trials.values())) for name, trials in named.items() if trials}
+
+
+def _plain(outcomes: Outcomes) -> dict[str, dict[int, bool]]:
+    return {f"{task}/{variant}": trials for (task, variant), trials in outcomes.items()}
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _write(path: Path, text: str) -> Path:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+    return path

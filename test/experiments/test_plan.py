@@ -1,0 +1,89 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from firsthand.errors import FirsthandError
+from firsthand_training.command import parse
+from firsthand_training.experiments.plan import plan
+from firsthand_training.experiments.scales import SCALES
+from firsthand_training.experiments.tables import TABLE_1, TABLE_2, TABLES, find_table
+
+SMOKE = SCALES["smoke"]
+
+
+def names(table, root, only=(), scale=SMOKE):
+    return [step.name for step in plan(table, scale, root, only)]
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_every_step_finds_what_it_needs_made_before_it(table, tmp_path):
+    made = set()
+    for step in plan(table, SMOKE, tmp_path):
+        assert set(step.needs) <= made
+        made.add(step.product)
+
+
+def test_no_work_is_planned_twice(tmp_path):
+    steps = names(TABLE_1, tmp_path)
+    assert len(set(steps)) == len(steps)
+    assert steps.count("episodes/robot_push") == 1
+
+
+def test_every_row_is_tried_on_every_task_in_and_out_of_distribution(tmp_path):
+    assert sum(name.endswith(("/id", "/ood")) for name in names(TABLE_1, tmp_path)) == 5 * 4 * 2
+
+
+def test_a_larger_share_of_the_video_contains_the_smaller_one(tmp_path):
+    steps = {step.name: step for step in plan(TABLE_2, SMOKE, tmp_path)}
+    tenth, half, whole = (set(steps[f"ours-video{share}/pretrained"].needs) for share in (10, 50, 100))
+    assert tenth < half < whole
+
+
+def test_rows_with_and_without_human_data_share_their_pretraining(tmp_path):
+    steps = {step.name: step for step in plan(TABLE_1, SMOKE, tmp_path)}
+    pretrained = steps["ours-video100/pretrained"].product
+    assert pretrained in steps["ours-video100/push"].needs
+    assert pretrained in steps["ours-video100-human/push"].needs
+
+
+def test_a_part_of_an_experiment_brings_what_it_needs(tmp_path):
+    assert names(TABLE_1, tmp_path, only=["hat/push/ood"]) == ["episodes/robot_push", "hat/push", "hat/push/ood"]
+
+
+def test_a_part_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(FirsthandError, match="no step of table1 has juggling"):
+        plan(TABLE_1, SMOKE, tmp_path, ["juggling"])
+
+
+def test_a_folder_holds_work_of_one_scale(tmp_path):
+    plan(TABLE_1, SMOKE, tmp_path)
+    plan(TABLE_1, replace(SMOKE, workers=7), tmp_path)
+    with pytest.raises(FirsthandError, match=r"another scale .*trials 2 there, 3 now"):
+        plan(TABLE_1, replace(SMOKE, trials=3), tmp_path)
+
+
+def test_unknown_tables_are_refused():
+    with pytest.raises(FirsthandError, match="there are table1, table2"):
+        find_table("table3")
+
+
+# One of each kind: every stage, with video and without, and the other methods.
+def test_the_commands_are_understood(tmp_path):
+    steps = [step for table in TABLES.values() for step in plan(table, SMOKE, tmp_path)]
+    kinds = {}
+    for step in steps:
+        for command in step.commands:
+            method = next((word for word in command if word.startswith("method:")), "")
+            kinds.setdefault((command[0], method, "--from" in command), command)
+    assert {kind[0] for kind in kinds} == {"demos", "pretrain", "train", "finetune", "cotrain", "export", "evaluate"}
+    for command in kinds.values():
+        parse(command)
+
+
+def test_a_checkpoint_is_done_when_it_has_a_manifest(tmp_path):
+    step = plan(TABLE_1, SMOKE, tmp_path, ["hat/push"])[1]
+    assert not step.done
+    step.product.parent.mkdir(parents=True)
+    step.product.write_text(json.dumps({"format": "any"}))
+    assert step.done

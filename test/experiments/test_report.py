@@ -1,0 +1,60 @@
+import json
+
+import pytest
+
+from firsthand_training.experiments.plan import result_path
+from firsthand_training.experiments.report import page, read_outcomes, write_report
+from firsthand_training.experiments.scales import SCALES
+from firsthand_training.experiments.tables import TABLE_1, TASKS
+
+SMOKE = SCALES["smoke"]
+HAT, OURS = TABLE_1.rows[:2]
+
+
+@pytest.fixture
+def root(tmp_path):
+    """HAT has 6 of 10 everywhere; ours solves the same ones and one more; but nothing of ours was run on `passing`."""
+    for row, solved, tasks in ((HAT, 6, TASKS), (OURS, 7, [task for task in TASKS if task != "passing"])):
+        for task in tasks:
+            for variant in ("id", "ood"):
+                details = [{"seed": 100 + number, "success": number < solved} for number in range(10)]
+                path = result_path(tmp_path, row, task, variant)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps({"complete": True, "details": details}))
+    return tmp_path
+
+
+def text(root):
+    return page(TABLE_1, SMOKE, {row: read_outcomes(row, root) for row in TABLE_1.rows}, "table1.png")
+
+
+def test_successes_stand_with_their_intervals(root):
+    assert text(root).count("6/10 (0.31 to 0.83)") == 8
+    assert text(root).count("24/40 (0.45 to 0.74)") == 2
+
+
+def test_what_was_not_run_is_left_open_and_not_pooled(root):
+    ours = next(line for line in text(root).splitlines() if line.startswith("| Ours |"))
+    cells = [cell.strip() for cell in ours.split("|")[2:-1]]
+    assert [cell == "-" for cell in cells] == [task == "passing" for task in TASKS for _ in range(2)] + [True, True]
+
+
+def test_methods_are_compared_on_the_same_trials_once_all_tasks_are_there(root):
+    assert "McNemar" not in text(root)
+    for variant in ("id", "ood"):
+        details = [{"seed": 100 + number, "success": number < 7} for number in range(10)]
+        result_path(root, OURS, "passing", variant).write_text(json.dumps({"complete": True, "details": details}))
+    assert text(root).count("+0.10 (95% CI -0.02 to +0.21, McNemar p = 0.12)") == 2
+
+
+def test_before_anything_was_run_the_table_is_empty(tmp_path):
+    assert "| HAT | - | - |" in text(tmp_path)
+
+
+def test_page_figure_and_numbers_are_written_together(root):
+    written = write_report(TABLE_1, SMOKE, root, root / "report")
+    assert written.read_text() == text(root)
+    numbers = json.loads(written.with_suffix(".json").read_text())
+    assert numbers["scale"]["trials"] == SMOKE.trials
+    assert sum(numbers["rows"]["HAT"]["push/id"].values()) == 6
+    assert written.with_suffix(".png").stat().st_size > 10_000
