@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from firsthand.robot.model import RobotModel
 from firsthand.simulation.disturbance import Disturbance
 from firsthand.simulation.lockstep import LockStep
 from firsthand.simulation.simulated_body import SimulatedBody
@@ -11,29 +10,8 @@ from firsthand_training.demonstrations.robot_actor import RobotActor
 
 
 @pytest.fixture(scope="module")
-def model():
-    return RobotModel.load()
-
-
-def perform(model, variant, seed, disturbance=None, interfere=None):
-    """One trial: the targets, the phases in order, and the body as it ended."""
-    body = SimulatedBody("push", variant, seed)
-    lockstep = LockStep(body, model, disturbance)
-    expert = PushExpert(RobotActor(body, model), seed)
-    targets, phases = [], []
-    while not body.success() and not body.timed_out():
-        if interfere is not None:
-            interfere(body, expert)
-        targets.append(expert.act())
-        lockstep.step(targets[-1])
-        if phases[-1:] != [expert.phase]:
-            phases.append(expert.phase)
-    return np.array(targets), phases, body
-
-
-@pytest.fixture(scope="module")
-def undisturbed(model):
-    return perform(model, "id", 0)
+def undisturbed(perform):
+    return perform("push", "id", 0)
 
 
 def test_the_object_is_pushed_into_the_zone(undisturbed):
@@ -62,17 +40,17 @@ def test_the_seed_decides_the_manner(model):
     assert np.any(first_targets(1) != first_targets(2))
 
 
-def test_noise_on_the_wrists_is_corrected(model):
-    _, _, body = perform(model, "id", 1, Disturbance(seed=1))
+def test_noise_on_the_wrists_is_corrected(perform):
+    _, _, body = perform("push", "id", 1, Disturbance(seed=1))
     assert body.success()
 
 
-def test_unfamiliar_objects_are_pushed_too(model):
-    _, _, body = perform(model, "ood", 0)
+def test_unfamiliar_objects_are_pushed_too(perform):
+    _, _, body = perform("push", "ood", 0)
     assert body.success()
 
 
-def test_an_object_that_is_put_elsewhere_is_gone_after(model):
+def test_an_object_that_is_put_elsewhere_is_gone_after(perform):
     moved = []
 
     def put_back(body, expert):
@@ -81,7 +59,7 @@ def test_an_object_that_is_put_elsewhere_is_gone_after(model):
             body.set_scene_state(state | {"object/y": state["object/y"] - 0.02, "object/x": state["object/x"] + 0.075})
             moved.append(True)
 
-    _, phases, body = perform(model, "id", 0, interfere=put_back)
+    _, phases, body = perform("push", "id", 0, interfere=put_back)
     assert moved
     assert phases.count("approach") >= 2
     assert body.progress() > 0
