@@ -5,7 +5,7 @@ An interrupted run goes on exactly where it was: the data order and every random
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
@@ -27,6 +27,7 @@ from firsthand_training.training.methods.world_model import WorldModelMethod
 from firsthand_training.training.processes import Processes, device_of_this_process, joined_processes
 from firsthand_training.training.sources import Mixture, MixtureSettings, Source, fit_statistics, load_sources
 from firsthand_training.training.stages import Start, take_over
+from firsthand_training.training.supply import supply
 from firsthand_training.training.training_state import (
     STATE,
     TrainingState,
@@ -35,10 +36,10 @@ from firsthand_training.training.training_state import (
     save_training_state,
 )
 from firsthand_training.training.validation import validate
-from firsthand_training.training.windows import TrainingEpisode, Windows, split_episodes
+from firsthand_training.training.windows import Batch, TrainingEpisode, Windows, split_episodes
 
 EQUAL_SHARES, ALONE = MixtureSettings(), Processes()
-WITHOUT_EFFECT = ("device", "threads", "tensorboard", "log_every")  # settings that a run may go on without
+WITHOUT_EFFECT = ("device", "threads", "workers", "tensorboard", "log_every")  # settings that a run may go on without
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ class TrainSettings:
     """bfloat16 is for GPUs; CPUs without the instructions are thirty times slower with it."""
     threads: int = 0
     """CPU threads; 0 takes one per core."""
+    workers: int = 0
+    """Processes that make batches ahead of time; 0 makes each when it is due, which is best without a GPU."""
     tensorboard: bool = False
     """Also write the curves for TensorBoard."""
 
@@ -86,6 +89,8 @@ class TrainSettings:
         for name in ("steps", "batch", "micro_batch", "log_every", "validate_every", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
+        if self.workers < 0:
+            raise ValueError(f"expected 0 workers or more, got {self.workers}")
         if not 0 <= self.average < 1:
             raise ValueError(f"expected the decay of the average in [0, 1), got {self.average}")
 
@@ -147,10 +152,11 @@ def fit_sources(
         if processes.first and progress:
             _introduce(run, sources)
         log = Log(output, run.state.step, settings.tensorboard) if processes.first else None
+        batches = supply(run.mixture, _places(run.state.step, settings, processes), settings.workers)
         hidden = not (progress and processes.first)
         with tqdm(total=settings.steps, initial=run.state.step, unit="step", disable=hidden) as bar:
             while run.state.step < settings.steps:
-                losses = train_step(run.state, run.mixture, settings, processes)
+                losses = train_step(run.state, batches, settings, processes)
                 show(bar, losses, settings.batch)
                 stop = bool(processes.sum(torch.tensor(float(interruption.asked), device=device)))
                 if log is not None:
@@ -164,23 +170,19 @@ def fit_sources(
 
 
 def train_step(
-    state: TrainingState, mixture: Mixture, settings: TrainSettings, processes: Processes = ALONE
+    state: TrainingState, batches: Iterator[Batch], settings: TrainSettings, processes: Processes = ALONE
 ) -> dict[str, float]:
     """One optimiser step; returns the mean losses of its windows, over all processes.
 
-    Each process takes every n-th micro-batch. A micro-batch has a seed of its own, so who makes it makes no difference.
+    Each process takes every n-th micro-batch, the next of `batches`. A micro-batch has a seed of its own, so who makes
+    it makes no difference.
     """
-    first = settings.batch * state.step
-    micros = [
-        range(place, min(place + settings.micro_batch, first + settings.batch))
-        for place in range(first, first + settings.batch, settings.micro_batch)
-    ]
     state.model.train()
     state.optimizer.zero_grad()
     sums: dict[str, Tensor] = {}
-    for number in range(processes.rank, len(micros), processes.count):
+    for number in range(processes.rank, len(_micro_batches(state.step, settings)), processes.count):
         torch.manual_seed((settings.seed * 1_000_003 + state.step) * 4_099 + number)
-        for name, value in _backward(state.model, mixture, micros[number], settings).items():
+        for name, value in _backward(state.model, next(batches), settings).items():
             sums[name] = sums.get(name, 0.0) + value
     processes.sum_gradients(state.model)
     nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip or inf, error_if_nonfinite=True)
@@ -191,6 +193,18 @@ def train_step(
     _update_average(state, settings.average)
     values = processes.sum(torch.stack(list(sums.values())))
     return dict(zip(sums, values.tolist(), strict=True))
+
+
+def _micro_batches(step: int, settings: TrainSettings) -> list[range]:
+    """The places of each micro-batch of a step, over all processes."""
+    first, last = settings.batch * step, settings.batch * (step + 1)
+    return [range(at, min(at + settings.micro_batch, last)) for at in range(first, last, settings.micro_batch)]
+
+
+def _places(step: int, settings: TrainSettings, processes: Processes) -> Iterator[range]:
+    """The places of each micro-batch that this process takes, from a step to the end of the run."""
+    for each in range(step, settings.steps):
+        yield from _micro_batches(each, settings)[processes.rank :: processes.count]
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
@@ -276,7 +290,7 @@ def _introduce(run: _Run, sources: Sequence[Source]) -> None:
 
 
 def _check_enough_work(settings: TrainSettings, processes: Processes) -> None:
-    micros = -(-settings.batch // settings.micro_batch)
+    micros = len(_micro_batches(0, settings))
     if micros < processes.count:
         raise ValueError(
             f"{processes.count} processes need as many micro-batches in a batch, got {micros}; "
@@ -302,13 +316,13 @@ def _due(step: int, every: int, settings: TrainSettings) -> bool:
     return step % every == 0 or step == settings.steps
 
 
-def _backward(model: nn.Module, mixture: Mixture, places: range, settings: TrainSettings) -> dict[str, Tensor]:
+def _backward(model: nn.Module, windows: Batch, settings: TrainSettings) -> dict[str, Tensor]:
     """Add the gradients of some windows of a step to those that are there; returns their part of its mean losses."""
     device = next(model.parameters()).device
-    batch = augment(mixture.batch(places).to(device), settings.augmentation)
+    batch = augment(windows.to(device), settings.augmentation)
     with _precision(settings.precision, device):
         losses = settings.method.loss(model, batch)
-    share = len(places) / settings.batch
+    share = len(windows) / settings.batch
     torch.autograd.backward(share * losses.total)
     return {name: share * value.detach() for name, value in {"total": losses.total, **losses.terms}.items()}
 
