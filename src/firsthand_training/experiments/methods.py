@@ -49,7 +49,7 @@ SCHEDULE = {
     "cpu": TrainSettings(),
     "gpu": TrainSettings(
         steps=50_000, batch=64, micro_batch=64, learning_rate=1e-4, weight_decay=1e-4, warm_up=500, average=0.999,
-        validate_every=1000, save_every=1000, precision="bfloat16",
+        validate_every=1000, save_every=1000, precision="bfloat16", workers=12,
     ),
 }  # fmt: skip
 """Ours: AdamW, warm-up and cosine, clipped gradients, a moving average of the weights."""
