@@ -31,7 +31,7 @@ OFFLINE = {
     "models": set(),
     "training": {"episodes", "models"},
     "evaluation": {"episodes", "demonstrations"},
-    "experiments": {"models", "training", "evaluation"},
+    "experiments": {"episodes", "models", "training", "evaluation"},
     "command": {"episodes", "labels", "demonstrations", "models", "training", "evaluation", "experiments"},
 }
 """Each offline room and the offline rooms it may import; all of them may import the runtime."""

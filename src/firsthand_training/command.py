@@ -12,6 +12,7 @@ import tyro
 
 from firsthand.errors import FirsthandError
 from firsthand_training.demonstrations.scripted import DemonstrationSettings, record_demonstrations
+from firsthand_training.episodes.durable import write_text
 from firsthand_training.evaluation.closed_loop import ClosedLoopSettings, evaluate_closed_loop, finished_trials
 from firsthand_training.evaluation.figures import plot_horizon, plot_success
 from firsthand_training.evaluation.film import FilmSettings, make_film
@@ -68,15 +69,15 @@ class Evaluate:
         """
         numbers = self._open_loop(self.recording) if self.recording is not None else self._closed_loop()
         if self.json is not None:
-            self.json.parent.mkdir(parents=True, exist_ok=True)
-            self.json.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+            self._write(numbers)
             print(self.json)
         if not numbers.get("complete", True):
             raise KeyboardInterrupt
 
     def _closed_loop(self) -> dict[str, Any]:
         done = () if self.json is None else finished_trials(self.settings, self.json)
-        report = evaluate_closed_loop(self.settings, done)
+        keep = None if self.json is None else lambda report: self._write(report.to_json())
+        report = evaluate_closed_loop(self.settings, done, keep)
         label = f"{self.settings.policy or 'shipped policy'}, {self.settings.variant}"
         print(f"{self.settings.task}: success of {label}: {report.outcome}")
         if not report.complete:
@@ -85,6 +86,10 @@ class Evaluate:
             first, last = self.settings.seed, self.settings.seed + self.settings.trials - 1
             print(plot_success({label: report.outcome}, f"{self.settings.task}, seeds {first} to {last}", self.figure))
         return report.to_json()
+
+    def _write(self, numbers: dict[str, Any]) -> None:
+        assert self.json is not None
+        write_text(self.json, json.dumps(numbers, indent=1) + "\n")
 
     def _open_loop(self, recording: Path) -> dict[str, Any]:
         report, rate = compare_with_recording(recording, self.settings.policy or self.settings.task)

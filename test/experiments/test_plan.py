@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 
 from firsthand.errors import FirsthandError
+from firsthand.policy.checkpoint import sha256
 from firsthand_training.command import parse
-from firsthand_training.experiments.plan import plan
+from firsthand_training.experiments.plan import claim, plan
 from firsthand_training.experiments.scales import SCALES
 from firsthand_training.experiments.tables import TABLE_1, TABLE_2, TABLES, find_table
 
@@ -57,10 +58,15 @@ def test_a_part_that_is_not_there_is_refused(tmp_path):
 
 
 def test_a_folder_holds_work_of_one_scale(tmp_path):
-    plan(TABLE_1, SMOKE, tmp_path)
-    plan(TABLE_1, replace(SMOKE, workers=7), tmp_path)
+    claim(tmp_path, SMOKE)
+    claim(tmp_path, replace(SMOKE, workers=7))
     with pytest.raises(FirsthandError, match=r"another scale .*trials 2 there, 3 now"):
-        plan(TABLE_1, replace(SMOKE, trials=3), tmp_path)
+        claim(tmp_path, replace(SMOKE, trials=3))
+
+
+def test_planning_leaves_no_trace(tmp_path):
+    plan(TABLE_1, SMOKE, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_unknown_tables_are_refused():
@@ -87,3 +93,14 @@ def test_a_checkpoint_is_done_when_it_has_a_manifest(tmp_path):
     step.product.parent.mkdir(parents=True)
     step.product.write_text(json.dumps({"format": "any"}))
     assert step.done
+
+
+def test_trials_of_an_earlier_policy_are_not_done(tmp_path):
+    trained, tried = plan(TABLE_1, SMOKE, tmp_path, ["hat/push/id"])[1:3]
+    trained.product.parent.mkdir(parents=True)
+    trained.product.write_text('{"format": "any"}')
+    result = {"complete": True, "checkpoint": sha256(trained.product)}
+    tried.product.write_text(json.dumps(result))
+    assert tried.done
+    trained.product.write_text('{"format": "another"}')
+    assert not tried.done

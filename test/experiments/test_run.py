@@ -1,4 +1,7 @@
 import json
+import os
+import signal
+import subprocess
 import sys
 import time
 
@@ -6,7 +9,7 @@ import pytest
 
 from firsthand.errors import FirsthandError
 from firsthand_training.experiments.plan import Step
-from firsthand_training.experiments.run import carry_out
+from firsthand_training.experiments.run import _alone_at, carry_out
 
 WRITER = """
 import json, pathlib, sys, time
@@ -14,6 +17,7 @@ kind, path = sys.argv[1:]
 if kind == "fail":
     sys.exit(3)
 if kind == "slow":  # saves what it has when it is asked to stop
+    pathlib.Path(path + ".begun").touch()
     try:
         time.sleep(60)
     except KeyboardInterrupt:
@@ -25,30 +29,40 @@ if kind == "write":
 PROGRAM = (sys.executable, "-c", WRITER)
 
 
-def step(path, *kinds):
-    return Step(path.stem, tuple((kind, str(path)) for kind in kinds), path)
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "work").mkdir()
+    return tmp_path / "work"
 
 
-def test_steps_run_in_order_and_what_is_done_is_not_run_again(tmp_path, capsys):
-    done, new = tmp_path / "done.json", tmp_path / "new.json"
+def step(path, *kinds, needs=()):
+    return Step(path.stem, tuple((kind, str(path)) for kind in kinds), path, needs)
+
+
+def test_steps_run_in_order_and_what_is_done_is_not_run_again(folder, capsys):
+    done, new = folder / "done.json", folder / "new.json"
     done.write_text('{"complete": true}')
     assert carry_out([step(done, "fail"), step(new, "pass", "write")], program=PROGRAM)
     assert json.loads(new.read_text())["complete"]
     assert "[2/2] new" in capsys.readouterr().out
 
 
-def test_a_command_that_fails_is_named(tmp_path):
-    with pytest.raises(FirsthandError, match=r"exit status 3: firsthand-lab fail"):
-        carry_out([step(tmp_path / "a.json", "fail")], program=PROGRAM)
+def test_a_failure_ends_nothing_but_what_needs_it(folder):
+    bad, after, other = folder / "bad.json", folder / "after.json", folder / "other.json"
+    steps = [step(bad, "fail"), step(after, "write", needs=(bad,)), step(other, "write")]
+    with pytest.raises(FirsthandError, match="bad failed: exit status 3 of firsthand-lab fail"):
+        carry_out(steps, program=PROGRAM)
+    assert other.exists()
+    assert not after.exists()
 
 
-def test_a_step_without_its_product_is_no_success(tmp_path):
+def test_a_step_without_its_product_is_no_success(folder):
     with pytest.raises(FirsthandError, match="ended well without"):
-        carry_out([step(tmp_path / "a.json", "pass")], program=PROGRAM)
+        carry_out([step(folder / "a.json", "pass")], program=PROGRAM)
 
 
-def test_at_the_deadline_the_running_command_saves_what_it_has(tmp_path):
-    unfinished, never = tmp_path / "a.json", tmp_path / "b.json"
+def test_at_the_deadline_the_running_command_saves_what_it_has(folder):
+    unfinished, never = folder / "a.json", folder / "b.json"
     begun = time.monotonic()
     assert not carry_out([step(unfinished, "slow"), step(never, "write")], minutes=1.5 / 60, program=PROGRAM)
     assert time.monotonic() - begun < 30
@@ -56,8 +70,34 @@ def test_at_the_deadline_the_running_command_saves_what_it_has(tmp_path):
     assert not never.exists()
 
 
-def test_results_of_an_interrupted_evaluation_are_not_done(tmp_path):
-    path = tmp_path / "a.json"
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_nobody_is_left_at_work_when_the_connection_is_lost(folder, number):
+    product = folder / "a.json"
+    call = f"""
+from pathlib import Path
+from firsthand_training.experiments.plan import Step
+from firsthand_training.experiments.run import carry_out
+product = Path({str(product)!r})
+carry_out([Step("a", (("slow", str(product)),), product)], program={PROGRAM!r})
+"""
+    process = subprocess.Popen([sys.executable, "-c", call], stderr=subprocess.DEVNULL)
+    while not (folder / "a.json.begun").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.kill(process.pid, number)
+    assert process.wait(30) != 0
+    assert json.loads(product.read_text()) == {"complete": False}
+
+
+def test_what_another_call_is_at_is_left_to_it(folder):
+    with _alone_at(folder / "a.json"):
+        assert not carry_out([step(folder / "a.json", "write")], program=PROGRAM)
+    assert not (folder / "a.json").exists()
+    assert carry_out([step(folder / "a.json", "write")], program=PROGRAM)
+
+
+def test_results_of_an_interrupted_evaluation_are_not_done(folder):
+    path = folder / "a.json"
     path.write_text('{"complete": false}')
     assert not step(path).done
     path.write_text("half a fi")

@@ -15,10 +15,11 @@ from firsthand.nodes.policy import PolicyNode
 from firsthand.nodes.qos import EVERY, LATCHED, PUBLISH
 from firsthand.policy.checkpoint import EncoderSpec, load_manifest
 from firsthand.policy.surprise import Usual, write_usual
-from firsthand.space.hand_state import RIGHT_WRIST_POSITION, SIZE, HandState
+from firsthand.space.hand_state import LEFT_FINGERTIPS, RIGHT_WRIST_POSITION, SIZE, HandState
 
 pytestmark = pytest.mark.ros
 
+FINGERS = LEFT_FINGERTIPS.start
 FEATURES = np.zeros((2, 8, 14, 384), np.float32)
 MILLISECOND = 1_000_000
 
@@ -154,7 +155,10 @@ def test_a_robot_that_is_surprised_stays_where_it_is_until_the_world_is_as_predi
         ros.spin_until(lambda n=count: len(rig.chunks) > n, what="a chunk")
         holding.append(np.ptp(rig.chunks[-1].actions, axis=0).max() < 1e-9)
         if holding[-1]:
-            np.testing.assert_allclose(rig.chunks[-1].actions[0], hand_state(-0.13), atol=1e-6)
+            held, seen = rig.chunks[-1].actions[0], np.full_like(FEATURES, 5.0)
+            np.testing.assert_allclose(held[:FINGERS], hand_state(-0.13)[:FINGERS], atol=1e-6)
+            commanded = rig.policy._policy.act(seen, hand_state(-0.13)).actions[0]
+            np.testing.assert_allclose(held[FINGERS:], commanded[FINGERS:], atol=1e-6)  # a grip stays as tight
     first, last = holding.index(True), len(holding) - 1 - holding[::-1].index(True)
     assert first == 13  # one picture is no surprise yet
     assert all(holding[first : last + 1])
@@ -181,14 +185,40 @@ def test_when_the_gate_shuts_what_was_predicted_is_forgotten(ros, write_checkpoi
     gate = rig.node.create_publisher(String, "gate_state", LATCHED)
     start_ns = rig.now_ns - 5 * SECOND
     for k in range(14):
-        if k == 10:  # another trial begins
-            gate.publish(String(data="disengaged"))
-            ros.spin_until(lambda: rig.policy._surprise._forget, what="the gate")
+        if k == 10:  # another trial begins, while pictures of the one before are still on their way
+            for state in ("disengaged", "engaging", "active"):
+                gate.publish(String(data=state))
+            ros.spin_until(lambda: rig.policy._surprise._changed_ns and rig.policy._surprise._gate == "active")
         stamp_ns = start_ns + k * 200 * MILLISECOND
         rig.measure(hand_state(0.0), stamp_ns)
         rig.see(stamp_ns, np.full_like(FEATURES, 5.0 if k >= 10 else 0.0))
         ros.spin_until(lambda n=k: len(rig.chunks) > n, what="a chunk")
     assert rig.policy._surprise._alarms == 0
+
+
+def test_a_gate_that_holds_for_a_moment_ends_no_hold(ros, write_checkpoint):
+    directory = surprising_checkpoint(write_checkpoint)
+    rig = Rig(ros, directory, hold_on_surprise=True, max_features_age=10.0)
+    gate = rig.node.create_publisher(String, "gate_state", LATCHED)
+
+    def see(k):
+        rig.measure(hand_state(0.0), stamp_ns := start_ns + k * 200 * MILLISECOND)
+        count = len(rig.chunks)
+        rig.see(stamp_ns, np.full_like(FEATURES, 5.0 if k >= 10 else 0.0))
+        ros.spin_until(lambda: len(rig.chunks) > count, what="a chunk")
+        return np.ptp(rig.chunks[-1].actions, axis=0).max() < 1e-9
+
+    start_ns = rig.now_ns - 5 * SECOND
+    assert [see(k) for k in range(13)][-1]
+    for k, state, holds in ((13, "holding", True), (14, "active", True), (15, "disengaged", False)):
+        gate.publish(String(data=state))
+        ros.spin_until(lambda s=state: rig.policy._surprise._gate == s, what="the gate")
+        assert see(k) == holds
+
+
+def test_holding_on_surprise_takes_frames_that_can_be_compared(ros, write_checkpoint):
+    with pytest.raises(CheckpointError, match=r"predicts every 1\.12 s, so a period of 2 s leaves too few"):
+        ros.make(PolicyNode, checkpoint=str(surprising_checkpoint(write_checkpoint)), hold_on_surprise=True, period=2.0)
 
 
 def test_holding_on_surprise_takes_a_checkpoint_that_knows_what_is_usual(ros, write_checkpoint):

@@ -135,6 +135,14 @@ def test_an_alarm_takes_more_than_a_moment_and_ends_only_after_calm():
     assert not feed(0.5, 4.0, 5.2)[-1]
 
 
+def test_time_in_which_nothing_was_seen_is_neither_calm_nor_surprising():
+    alarm = Alarm(persistence=0.15, release_level=0.8, release_after=1.0)
+    assert not any(alarm.update(round(t * SECOND), 5.0) for t in (0.0, 2.0, 4.0))
+    assert alarm.update(round(4.2 * SECOND), 5.0)
+    assert all(alarm.update(round(t * SECOND), 0.1) for t in (5.0, 7.0, 7.4, 7.8))
+    assert not alarm.update(round(8.0 * SECOND), 0.1)
+
+
 def test_there_and_back(tmp_path, manifest, usual):
     write_usual(tmp_path, manifest, usual)
     read = load_usual(tmp_path, manifest)

@@ -13,7 +13,7 @@ from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage
 
-from firsthand.errors import CheckpointError, FirsthandError
+from firsthand.errors import CheckpointError
 from firsthand.nodes.image_messages import LEFT_FRAME, read_compressed_image, write_compressed_image
 from firsthand.nodes.messages import SECOND
 from firsthand.nodes.qos import LATEST, PUBLISH
@@ -45,13 +45,13 @@ class AttentionView:
         """Publish the picture of an observation, if anybody looks and its pictures are here."""
         if self._blocks is None or selected is None or not self._subscriptions:
             return
-        pair = [self._find(side, stamp_ns) for side in SIDES]
-        if any(message is None for message in pair):
-            return
         try:
+            pair = [self._find(side, stamp_ns) for side in SIDES]
+            if any(message is None for message in pair):
+                return
             images = [read_compressed_image(deserialize_message(message, CompressedImage)) for message in pair]
             drawn = draw_attention(np.stack(images), selected, self._blocks)
-        except (FirsthandError, ValueError) as error:
+        except Exception as error:  # of OpenCV, of the middleware: nothing that is only looked at may stop the policy
             self._logger.warning(f"no picture of the attention: {error}", throttle_duration_sec=5.0)
             return
         self._publisher.publish(write_compressed_image(drawn, stamp_ns, LEFT_FRAME))

@@ -69,7 +69,7 @@ class PolicyNode(RunnableNode):
         s = self._settings
         self._policy = Policy.load(s.checkpoint, Runtime(s.provider, s.threads, cuda_graph=s.cuda_graph))
         _check_encoder(self._policy)
-        watching = WatchSettings(s.hold_on_surprise, s.surprise_persistence, s.surprise_release)
+        watching = WatchSettings(s.hold_on_surprise, s.period, s.surprise_persistence, s.surprise_release)
         self._surprise = SurpriseWatch(self, self._policy, s.checkpoint, watching)
         self._attention = AttentionView(self, self._policy.manifest)
         self._features, self._states = Intake(self, "features"), Intake(self, "hand_state")

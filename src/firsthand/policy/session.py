@@ -43,8 +43,8 @@ class Policy:
             features: Where an encoder in this process leaves them (`encoder.features`), for `act(None, ...)`.
 
         Raises:
-            CheckpointError: Missing, damaged, of another convention, or its graphs do not fit its manifest.
-            InferenceError: This onnxruntime cannot run as asked.
+            CheckpointError: Missing, damaged, of another convention, or its graphs fit not its manifest or `features`.
+            ProviderError: This onnxruntime cannot run as asked.
         """
         directory = find_checkpoint(name_or_path)
         manifest = load_manifest(directory)

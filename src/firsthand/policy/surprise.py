@@ -30,6 +30,7 @@ SECOND = 1_000_000_000  # [ns]
 FLOOR = 0.05  # squared feature difference of patches that nothing happens to: below it, differences are noise
 WORST = 2  # patches whose mean is the event score: one alone may be an edge that flickers
 QUANTILE = 0.995
+GAP = 0.5  # [s] without a score, of which nobody knows what would have been seen
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,7 @@ class Alarm:
         self._persistence_ns, self._release_ns = round(persistence * SECOND), round(release_after * SECOND)
         self._release_level = release_level
         self._since_ns: int | None = None  # when the score crossed over to the side that would change the decision
+        self._seen_ns = 0  # when it was last there
 
     def update(self, stamp_ns: int, score: float) -> bool:
         """Take a score in; whether the alarm is raised after it."""
@@ -184,8 +186,9 @@ class Alarm:
         if not against:
             self._since_ns = None
             return self.raised
-        if self._since_ns is None or stamp_ns < self._since_ns:
+        if self._since_ns is None or not 0 <= stamp_ns - self._seen_ns <= GAP * SECOND:
             self._since_ns = stamp_ns
+        self._seen_ns = stamp_ns
         if stamp_ns - self._since_ns >= (self._release_ns if self.raised else self._persistence_ns):
             self.raised, self._since_ns = not self.raised, None
         return self.raised

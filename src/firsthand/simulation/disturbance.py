@@ -26,6 +26,29 @@ class DisturbanceSettings:
     rate: float = 25.0  # [Hz], calls of `apply`
 
 
+class SmoothNoise:
+    """Numbers of variance 1 that change smoothly: an Ornstein-Uhlenbeck process from rest, smoothed once more."""
+
+    def __init__(self, rng: np.random.Generator, shape: tuple[int, ...], time_constant: float) -> None:
+        """Begin at zero.
+
+        Args:
+            rng: Where the noise comes from.
+            shape: Of the numbers.
+            time_constant: In steps of `advance`.
+        """
+        self._rng, self._shape = rng, shape
+        self._keep = float(np.exp(-1.0 / time_constant))
+        self._walk, self._smooth = np.zeros(shape), np.zeros(shape)
+
+    def advance(self) -> Array:
+        """The numbers after one more step."""
+        keep = self._keep
+        self._walk = keep * self._walk + np.sqrt(1 - keep**2) * self._rng.standard_normal(self._shape)
+        self._smooth = keep * self._smooth + (1 - keep) * self._walk
+        return self._smooth * (1 + keep) / np.sqrt(1 + keep**2)
+
+
 class Disturbance:
     """Noise from one seed; call `apply` once per target."""
 
@@ -34,14 +57,12 @@ class Disturbance:
         if min(self.settings.time_constant, self.settings.rate) <= 0:
             raise SimulationError(f"expected a positive time constant and rate, got {self.settings}")
         self._seed = seed
-        self._keep = float(np.exp(-1.0 / (self.settings.rate * self.settings.time_constant)))
         self.reset()
 
     def reset(self) -> None:
         """Back to the start of the seed's stream, at rest."""
-        self._rng = np.random.default_rng([self._seed, 0xD157])
-        self._walk = np.zeros((2, 6))
-        self._smooth = np.zeros((2, 6))
+        rng = np.random.default_rng([self._seed, 0xD157])
+        self._noise = SmoothNoise(rng, (2, 6), self.settings.rate * self.settings.time_constant)
 
     def apply(self, target: Array) -> Array:
         """The target (54,) with both wrists moved a little."""
@@ -57,9 +78,5 @@ class Disturbance:
 
     def _advance(self) -> Array:
         """The next offsets, (2, 6): position [m] and rotation vector [rad] of each wrist."""
-        keep = self._keep
-        self._walk = keep * self._walk + np.sqrt(1 - keep**2) * self._rng.standard_normal((2, 6))
-        self._smooth = keep * self._smooth + (1 - keep) * self._walk
-        spread = np.sqrt(1 + keep**2) / (1 + keep)  # of the smoothed walk; that of the walk itself is 1
         scale = np.repeat([self.settings.position_spread, self.settings.rotation_spread], 3)
-        return self._smooth / spread * scale
+        return self._noise.advance() * scale

@@ -100,6 +100,10 @@ def stereo_pictures(root: Path | None = None) -> list[NDArray[np.uint8]]:
     """The rendered stereo pairs that ship for comparisons, each (2, H, W, 3) RGB."""
     files = sorted((root or share_directory() / "pictures").glob("stereo_*.jpg"))
     side_by_side = [cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB) for file in files]
+    if not side_by_side:
+        raise InferenceError(
+            f"no pictures to compare features on: expected stereo_*.jpg in {root or share_directory() / 'pictures'}"
+        )
     return [np.stack(np.split(image, 2, axis=1)) for image in side_by_side]
 
 

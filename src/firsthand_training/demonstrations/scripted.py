@@ -3,9 +3,9 @@
 The expert moves the robot, or the hands of a person: `human` as in a recorded human demonstration, `video` as in a
 video of somebody somewhere, with labels as an estimator would give them (paper, section IV).
 
-Most episodes are executed with smooth noise on the wrists while the recorded action stays the clean one: they show a
-learner the way back. Workers write datasets of their own, which are merged at the end; what a worker has finished is
-kept, so an interrupted call goes on where it stopped.
+Most of the robot's episodes are executed with smooth noise on the wrists while the recorded action stays the clean
+one: they show a learner the way back. Workers write datasets of their own, which are merged at the end; what a worker
+has finished is kept, so an interrupted call goes on where it stopped.
 """
 
 import json
@@ -61,7 +61,7 @@ class DemonstrationSettings:
     label_noise: float = 1.0  # of `video`: 1 for errors as they were measured, 0 for exact hand states
     episodes: int = 150  # trials; those that fail are counted and left out
     seed: int = 0  # of the first trial; evaluation uses seeds from 10000 on
-    disturbed: float = 0.8  # share of the trials that are executed with noise
+    disturbed: float = 0.8  # share of the robot's trials that are executed with noise
     rest: float = 0.6  # [s] recorded after success
     workers: int = 2
 

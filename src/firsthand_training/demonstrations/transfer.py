@@ -48,7 +48,7 @@ RIM = 0.028  # [m], radius of what an object stands on
 TOUCH = 0.004  # [m], so low it stands
 REST = ("wait", "rest")
 AFTERWARDS = ("retreat", "rest")
-SLOW = ("reach", "lift", "return", "carry", "lower", "open", "back")
+SLOW = ("reach", "lift", "return", "carry", "lower", "back")
 
 
 @dataclass(frozen=True)
@@ -228,11 +228,7 @@ class Transfer:
 
     @property
     def _pace(self) -> float:
-        return (
-            self.manner.carry_pace
-            if self.phase in ("reach", "lift", "return", "carry", "lower", "back")
-            else self.manner.pace
-        )
+        return self.manner.carry_pace if self.phase in SLOW else self.manner.pace
 
     def _around(self, thing: ObjectState) -> Array:
         """Where the tool point is with the open hand around the object."""

@@ -8,8 +8,9 @@ it has finished; read back from its JSON, they are not run again.
 import json
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -107,12 +108,15 @@ class Agent(Protocol):
         """The target (54,) for the end of the coming 25 Hz step."""
 
 
-def evaluate_closed_loop(settings: ClosedLoopSettings, done: Sequence[Trial] = ()) -> ClosedLoopReport:
+def evaluate_closed_loop(
+    settings: ClosedLoopSettings, done: Sequence[Trial] = (), keep: Callable[[ClosedLoopReport], None] | None = None
+) -> ClosedLoopReport:
     """Run every trial that is not done; Ctrl-C ends it early, with those that are.
 
     Args:
         settings: Which trials.
         done: What `finished_trials` found.
+        keep: Called after every trial with all that have been run, to write them down.
 
     Raises:
         SimulationError: There is no such task or variant.
@@ -122,7 +126,7 @@ def evaluate_closed_loop(settings: ClosedLoopSettings, done: Sequence[Trial] = (
     find_task(settings.task)
     check_variant(settings.variant)
     _check_policy(settings)
-    trials = list(done)
+    digest, trials = _checkpoint_digest(settings), list(done)
     known = {trial.seed for trial in trials}
     seeds = [seed for seed in range(settings.seed, settings.seed + settings.trials) if seed not in known]
     run = _run_trials if min(settings.workers, len(seeds)) <= 1 else _run_parallel
@@ -132,17 +136,24 @@ def evaluate_closed_loop(settings: ClosedLoopSettings, done: Sequence[Trial] = (
                 trials.append(trial)
                 bar.set_postfix(success=f"{sum(t.success for t in trials)}/{len(trials)}")
                 bar.update()
+                if keep is not None:
+                    keep(_report(settings, trials, digest))
         except KeyboardInterrupt:
             if not trials:
                 raise
-    return ClosedLoopReport(settings, tuple(sorted(trials, key=lambda trial: trial.seed)), _checkpoint_digest(settings))
+    return _report(settings, trials, digest)
+
+
+def _report(settings: ClosedLoopSettings, trials: Sequence[Trial], digest: str) -> ClosedLoopReport:
+    return ClosedLoopReport(settings, tuple(sorted(trials, key=lambda trial: trial.seed)), digest)
 
 
 def finished_trials(settings: ClosedLoopSettings, path: Path) -> tuple[Trial, ...]:
     """The trials of an evaluation that was interrupted, from its JSON; none if it was another one, or complete."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        same = data["settings"] == asdict(settings) and data["checkpoint"] == _checkpoint_digest(settings)
+        theirs = {**data["settings"], "workers": settings.workers}  # who runs a trial makes no difference
+        same = theirs == asdict(settings) and data["checkpoint"] == _checkpoint_digest(settings)
         return tuple(Trial(**trial) for trial in data["details"]) if same and not data["complete"] else ()
     except (OSError, ValueError, KeyError, TypeError):
         return ()
@@ -155,9 +166,13 @@ def _run_parallel(settings: ClosedLoopSettings, seeds: Sequence[int]) -> Iterato
         initializer=_open_worker,
         initargs=(settings,),
     )
+    waiting = iter(seeds)
+    running = {pool.submit(_run_trial, settings, seed) for seed in islice(waiting, settings.workers)}
     try:
-        for job in as_completed([pool.submit(_run_trial, settings, seed) for seed in seeds]):
-            yield job.result()
+        while running:  # no more than there are workers: what is in the pool's own queue cannot be called back
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(_run_trial, settings, seed) for seed in islice(waiting, len(done))}
+            yield from (job.result() for job in done)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from firsthand.errors import FirsthandError
-from firsthand_training.experiments.plan import plan
+from firsthand_training.experiments.plan import claim, plan
 from firsthand_training.experiments.report import write_report
 from firsthand_training.experiments.run import carry_out, shown
 from firsthand_training.experiments.scales import SCALES
@@ -50,6 +50,7 @@ class Experiment:
             for step in steps:
                 print(f"[{'x' if step.done else ' '}] {step.name}", *map(shown, step.commands), sep="\n      ")
             return
+        claim(self.output, scale)
         try:
             finished = carry_out(steps, self.minutes)
         finally:

@@ -95,6 +95,8 @@ PUBLISHED = {
 TINTED = AugmentationSettings(feature_noise=0.0, channel_noise=0.1, patch_dropout=0.0, state_noise=0.0)
 """Another light: what stands in for HAT's colour jitter once features are cached."""
 
+PLAIN = AugmentationSettings(feature_noise=0.0, channel_noise=0.0, patch_dropout=0.0, state_noise=0.0)
+
 SMALL = TransformerSettings(width=96, heads=4, feed_forward=600)
 """The published Transformer in depth and proportions, for CPU cores."""
 
@@ -107,11 +109,16 @@ def _hat(size: Size, **transformer: object) -> Recipe:
     return Recipe(CACHE[size], train)
 
 
+def _hat_our_schedule(size: Size) -> Recipe:
+    """HAT with our optimiser, schedule, averaging and augmentation: what is left is the difference of the methods."""
+    return Recipe(CACHE[size], replace(SCHEDULE[size], method=_hat(size).train.method))
+
+
 def _act(size: Size) -> Recipe:
     """From scratch: with torchvision's ImageNet weights set backbone_weights, frozen_batch and a rate of 0.1."""
     small = ActSettings(horizon=28, rows=112, columns=196, transformer=SMALL, backbone_width=24)
     network = replace(small if size == "cpu" else ActSettings(), backbone_norm="group")
-    train = replace(PUBLISHED[size], method=ActMethod(network, backbone_rate=1.0), augmentation=TINTED)
+    train = replace(PUBLISHED[size], method=ActMethod(network, backbone_rate=1.0), augmentation=PLAIN)
     return Recipe(replace(CACHE[size], encoder="pixels"), train)
 
 
@@ -126,6 +133,7 @@ METHODS: dict[str, dict[Size, Recipe]] = {
         "ours_mono": lambda size: _ours(size, views=1),
         "hat": _hat,
         "hat_last_decoder": lambda size: _hat(size, decoder_output="last"),
+        "hat_our_schedule": _hat_our_schedule,
         "act": _act,
     }.items()
 }

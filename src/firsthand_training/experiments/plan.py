@@ -17,9 +17,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from firsthand.errors import FirsthandError
+from firsthand.policy.checkpoint import MANIFEST, sha256
 from firsthand.simulation.tasks.interface import VARIANTS
+from firsthand_training.episodes.durable import write_text
 from firsthand_training.experiments.flags import flags
 from firsthand_training.experiments.methods import Recipe, find_method
 from firsthand_training.experiments.scales import Scale
@@ -44,13 +47,12 @@ class Step:
 
     @property
     def done(self) -> bool:
-        """Whether the product is there; results of trials must also say that they are complete."""
-        if not self.product.is_file():
+        """Whether the product is there; trials must also be complete, and of the policy that is there now."""
+        found = read_json(self.product)
+        if found is None:
             return False
-        try:
-            return bool(json.loads(self.product.read_text(encoding="utf-8")).get("complete", True))
-        except ValueError:
-            return False
+        policy = found.get("checkpoint")
+        return bool(found.get("complete", True)) and (not policy or is_of(policy, self.needs[0]))
 
 
 def plan(table: Table, scale: Scale, root: Path, only: Sequence[str] = ()) -> list[Step]:
@@ -63,9 +65,8 @@ def plan(table: Table, scale: Scale, root: Path, only: Sequence[str] = ()) -> li
         only: Keep the steps whose name contains one of these, and what they need; empty keeps all.
 
     Raises:
-        FirsthandError: `root` holds work of another scale, or no step is called like that.
+        FirsthandError: No step is called like that.
     """
-    _check_scale(root, scale)
     steps = list({step.product: step for row in table.rows for step in _row_steps(row, scale, root)}.values())
     if not only:
         return steps
@@ -81,6 +82,42 @@ def plan(table: Table, scale: Scale, root: Path, only: Sequence[str] = ()) -> li
 def result_path(root: Path, row: Row, task: str, variant: str) -> Path:
     """Where the trials of a row are."""
     return root / row.key / f"{task}_{variant}.json"
+
+
+def policy_path(root: Path, row: Row, task: str) -> Path:
+    """The manifest of a row's policy."""
+    return root / row.key / task / "checkpoint" / MANIFEST
+
+
+def is_of(digest: str, manifest: Path) -> bool:
+    """Whether trials that name a digest were run with the policy of this manifest."""
+    return manifest.is_file() and digest == sha256(manifest)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object; None if there is none that is whole."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def claim(root: Path, scale: Scale) -> None:
+    """Note in a folder of which scale its work is; how many processes do it does not matter.
+
+    Raises:
+        FirsthandError: It holds work of another.
+    """
+    note, ours = root / SCALE_FILE, {name: value for name, value in asdict(scale).items() if name != "workers"}
+    if not note.exists():
+        write_text(note, json.dumps(ours, indent=1) + "\n")
+    theirs = read_json(note) or {}
+    changed = [
+        f"{name} {theirs.get(name)!r} there, {value!r} now" for name, value in ours.items() if theirs.get(name) != value
+    ]
+    if changed:
+        raise FirsthandError(f"{root} holds work of another scale ({'; '.join(changed)}); use another folder")
 
 
 def _row_steps(row: Row, scale: Scale, root: Path) -> Iterator[Step]:
@@ -143,7 +180,7 @@ def _pretraining(row: Row, scale: Scale, root: Path, recipe: Recipe) -> Step:
         "video",
     )
     needs = tuple(step.product for step in data)
-    return Step(str(run.relative_to(root)), (command, export), run / "checkpoint" / "manifest.json", needs)
+    return Step(str(run.relative_to(root)), (command, export), run / "checkpoint" / MANIFEST, needs)
 
 
 def _training(row: Row, task: str, scale: Scale, root: Path, recipe: Recipe, start: Step | None) -> Step:
@@ -154,7 +191,7 @@ def _training(row: Row, task: str, scale: Scale, root: Path, recipe: Recipe, sta
     train = _train_command(stage, data, run, root, recipe, beginning)
     export = ("export", "--run", str(run), "--output", str(run / "checkpoint"), "--task", task)
     needs = [step.product for step in (*data, *([start] if start else []))]
-    return Step(f"{row.key}/{task}", (train, export), run / "checkpoint" / "manifest.json", tuple(needs))
+    return Step(f"{row.key}/{task}", (train, export), policy_path(root, row, task), tuple(needs))
 
 
 def _train_command(
@@ -171,25 +208,3 @@ def _evaluation(row: Row, task: str, variant: str, scale: Scale, root: Path, tra
     command += ["--trials", str(scale.trials), "--seed", str(scale.seed), "--workers", str(scale.workers)]
     name = f"{row.key}/{task}/{variant}"
     return Step(name, ((*command, "--json", str(result)),), result, (trained.product,))
-
-
-def _check_scale(root: Path, scale: Scale) -> None:
-    """A folder holds work of one scale; how many processes do it does not matter.
-
-    Raises:
-        FirsthandError: It holds work of another.
-    """
-    note = root / SCALE_FILE
-    ours = {name: value for name, value in asdict(scale).items() if name != "workers"}
-    if note.is_file():
-        theirs = json.loads(note.read_text(encoding="utf-8"))
-        changed = [
-            f"{name} {theirs.get(name)!r} there, {value!r} now"
-            for name, value in ours.items()
-            if theirs.get(name) != value
-        ]
-        if changed:
-            raise FirsthandError(f"{root} holds work of another scale ({'; '.join(changed)}); use another folder")
-        return
-    root.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps(ours, indent=1) + "\n", encoding="utf-8")

@@ -6,9 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from firsthand.simulation.tasks.interface import VARIANTS
+from firsthand_training.episodes.durable import write_text
 from firsthand_training.evaluation.figures import plot_success_grid
 from firsthand_training.evaluation.statistics import PairedDifference, Proportion, paired_difference, proportion
-from firsthand_training.experiments.plan import result_path
+from firsthand_training.experiments.plan import is_of, policy_path, read_json, result_path
 from firsthand_training.experiments.scales import Scale
 from firsthand_training.experiments.tables import TASKS, Row, Table
 
@@ -32,19 +33,19 @@ def write_report(table: Table, scale: Scale, root: Path, output: Path) -> Path:
         "scale": asdict(scale),
         "rows": {row.label: _plain(outcomes) for row, outcomes in rows.items()},
     }
-    _write(output / f"{table.name}.json", json.dumps(numbers, indent=1) + "\n")
-    return _write(output / f"{table.name}.md", page(table, scale, rows, figure.name))
+    write_text(output / f"{table.name}.json", json.dumps(numbers, indent=1) + "\n")
+    write_text(output / f"{table.name}.md", page(table, scale, rows, figure.name))
+    return output / f"{table.name}.md"
 
 
 def read_outcomes(row: Row, root: Path) -> Outcomes:
-    """The trials of a row that have been run, complete or not; none where an evaluation is still to come."""
+    """The trials of a row's policies that have been run, complete or not; those of earlier policies do not count."""
     outcomes: Outcomes = {}
     for task in TASKS:
         for variant in VARIANTS:
-            path = result_path(root, row, task, variant)
-            if path.is_file():
-                details = json.loads(path.read_text(encoding="utf-8"))["details"]
-                outcomes[task, variant] = {int(trial["seed"]): bool(trial["success"]) for trial in details}
+            found = read_json(result_path(root, row, task, variant))
+            if found and is_of(found["checkpoint"], policy_path(root, row, task)):
+                outcomes[task, variant] = {int(trial["seed"]): bool(trial["success"]) for trial in found["details"]}
     return outcomes
 
 
@@ -125,10 +126,3 @@ def _plain(outcomes: Outcomes) -> dict[str, dict[int, bool]]:
 
 def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _write(path: Path, text: str) -> Path:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-    return path

@@ -1,21 +1,26 @@
 """Carrying a plan out: step after step, skipping what is done, ending in time."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from firsthand.errors import FirsthandError
 from firsthand_training.experiments.plan import Command, Step
 
 PROGRAM = (sys.executable, "-m", "firsthand_training.command")
-GRACE = 60.0  # [s], for a command to save what it has after it was asked to stop
+GRACE = 120.0  # [s], for a command to save what it has after it was asked to stop: a trial in progress is finished
 
 
 def carry_out(steps: Sequence[Step], minutes: float | None = None, program: Sequence[str] = PROGRAM) -> bool:
     """Run every step that is not done, each command in a process of its own.
+
+    A step that fails ends nothing but what needs it. Several calls may share the work: what one is at, others leave.
 
     Args:
         steps: In order.
@@ -26,20 +31,26 @@ def carry_out(steps: Sequence[Step], minutes: float | None = None, program: Sequ
         Whether every step is done.
 
     Raises:
-        FirsthandError: A command failed, or said it went well and left no product.
-        KeyboardInterrupt: Passed on, after the running command has saved what it has.
+        FirsthandError: Steps failed, which are named; everything that does not need them has been tried.
+        KeyboardInterrupt: Ctrl-C, SIGTERM or a lost terminal, after the running command has saved what it has.
     """
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
-    for number, step in enumerate(steps, start=1):
-        if step.done:
-            continue
-        print(f"[{number}/{len(steps)}] {step.name}", flush=True)
-        for command in step.commands:
-            if not _run(program, command, deadline):
-                return False
-        if not step.done:
-            raise FirsthandError(f"step {step.name!r} ended well without {step.product}; its commands do not fit it")
-    return True
+    failures: list[str] = []
+    with _ended_gently():
+        for number, step in enumerate(steps, start=1):
+            if step.done or not all(need.exists() for need in step.needs):
+                continue
+            if deadline is not None and time.monotonic() >= deadline:
+                break
+            with _alone_at(step.product) as descriptor:
+                if descriptor is None:
+                    print(f"[{number}/{len(steps)}] {step.name}: another call is at it", flush=True)
+                    continue
+                print(f"[{number}/{len(steps)}] {step.name}", flush=True)
+                failures += _try(step, program, deadline, descriptor)
+    if failures:
+        raise FirsthandError("; ".join(failures))
+    return all(step.done for step in steps)
 
 
 def shown(command: Command) -> str:
@@ -47,29 +58,31 @@ def shown(command: Command) -> str:
     return " ".join(["firsthand-lab", *command])
 
 
-def _run(program: Sequence[str], command: Command, deadline: float | None) -> bool:
-    """Whether a command has come to its end before the deadline.
+def _try(step: Step, program: Sequence[str], deadline: float | None, lock: int) -> list[str]:
+    """Run the commands of a step; what went wrong, in words."""
+    for command in step.commands:
+        print(f"  {shown(command)}", flush=True)
+        code = _run([*program, *command], deadline, lock)
+        if code is None:
+            return []
+        if code != 0:
+            return [f"{step.name} failed: exit status {code} of {shown(command)}"]
+    return [] if step.done else [f"{step.name} ended well without {step.product}; its commands do not fit it"]
 
-    Raises:
-        FirsthandError: It failed.
-    """
-    remaining = None if deadline is None else deadline - time.monotonic()
-    if remaining is not None and remaining <= 0:
-        return False
-    print(f"  {shown(command)}", flush=True)
-    # A group of its own: it is asked to stop as a whole, by a deadline as by Ctrl-C, and this process waits for it.
-    process = subprocess.Popen([*program, *command], start_new_session=True)
+
+def _run(command: Sequence[str], deadline: float | None, lock: int) -> int | None:
+    """The exit status of a command; None if time was up before it ended."""
+    remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+    # A group of its own is asked to stop as a whole, by a deadline as by Ctrl-C; it keeps the lock if this one dies.
+    process = subprocess.Popen(command, start_new_session=True, pass_fds=(lock,))
     try:
-        code = process.wait(remaining)
+        return process.wait(remaining)
     except subprocess.TimeoutExpired:
         _stop(process)
-        return False
+        return None
     except KeyboardInterrupt:
         _stop(process)
         raise
-    if code != 0:
-        raise FirsthandError(f"this command failed with exit status {code}: {shown(command)}")
-    return True
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
@@ -80,3 +93,29 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextmanager
+def _alone_at(product: Path) -> Iterator[int | None]:
+    """A lock on a product that ends with the process that holds it; None if another one does."""
+    product.parent.parent.mkdir(parents=True, exist_ok=True)
+    name = product.parent.parent / f".{product.parent.name}-{product.stem}.lock"
+    with name.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+        else:
+            yield file.fileno()
+
+
+@contextmanager
+def _ended_gently() -> Iterator[None]:
+    """SIGTERM, and SIGHUP when a connection is lost, are as good as Ctrl-C: nobody is left behind at work."""
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(each, signal.default_int_handler) for each in signals]
+    try:
+        yield
+    finally:
+        for each, handler in zip(signals, before, strict=True):
+            signal.signal(each, handler)

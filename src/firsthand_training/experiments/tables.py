@@ -71,6 +71,7 @@ BASELINES = Table(
     rows=(
         Row("HAT", method="hat"),
         Row("HAT, last decoder layer", method="hat_last_decoder"),
+        Row("HAT, our schedule", method="hat_our_schedule"),
         Row("ACT", method="act"),
         Row("Ours"),
     ),

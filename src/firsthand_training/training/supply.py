@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from firsthand_training.training.sources import Mixture
 from firsthand_training.training.windows import Batch
 
-AHEAD = 4  # batches that each process has ready
+AHEAD = 2  # batches that each process has ready
 
 
 def supply(mixture: Mixture, places: Iterator[range], workers: int) -> Iterator[Batch]:

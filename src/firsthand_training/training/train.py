@@ -5,6 +5,7 @@ An interrupted run goes on exactly where it was: the data order and every random
 
 import json
 import os
+import resource
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
@@ -120,6 +121,8 @@ def train(
         EpisodeError: A dataset and its cache do not fit together or are missing.
         CheckpointError: `output` holds a run with other settings, or `start` is another network.
     """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the features of every episode are an open file
     sources, provenance = load_sources(datasets, mixture)
     return fit_sources(sources, output, settings, {**provenance, "mixture": asdict(mixture)}, start, progress)
 

@@ -69,8 +69,9 @@ def restore_training_state(path: Path, state: TrainingState) -> None:
     state.step = int(header["step"])
     for name, parameter in state.model.named_parameters():
         moments = {moment: tensors.get(f"optimizer/{moment}/{name}") for moment in MOMENTS}
-        if moments["exp_avg"] is not None:
-            state.optimizer.state[parameter] = {"step": torch.tensor(float(state.step)), **moments}
+        known = {moment: tensor.to(parameter.device) for moment, tensor in moments.items() if tensor is not None}
+        if known:
+            state.optimizer.state[parameter] = {"step": torch.tensor(float(state.step)), **known}
 
 
 def read_training_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

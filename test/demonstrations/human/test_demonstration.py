@@ -3,11 +3,12 @@ import pytest
 
 from firsthand.errors import EpisodeError
 from firsthand.simulation import renderer
+from firsthand.simulation.tasks.surroundings import UNSEEN_TABLES, UNSEEN_WALLS
 from firsthand.space.hand_state import HandState
 from firsthand.space.rotations import angle_between
 from firsthand_training.demonstrations import scripted
 from firsthand_training.demonstrations.human import demonstration
-from firsthand_training.demonstrations.human.places import redecorate
+from firsthand_training.demonstrations.human.places import TABLE_PATTERNS, WALL_PATTERNS, redecorate
 from firsthand_training.demonstrations.scripted import DemonstrationSettings, record_demonstrations
 from firsthand_training.episodes.check import check_dataset
 from firsthand_training.episodes.layout import EpisodeSettings
@@ -80,3 +81,12 @@ def test_videos_have_rooms_of_their_own_and_the_same_task():
     assert first.surroundings.table != second.surroundings.table != setup.surroundings.table
     assert [part.shape for part in first.objects[0].parts] == [part.shape for part in setup.objects[0].parts]
     assert first.objects[0].position == setup.objects[0].position
+
+
+def test_every_part_of_a_box_gets_its_new_colour_and_no_room_an_unfamiliar_pattern():
+    setup = demonstration.find_task("open_box").draw("id", np.random.default_rng(0))
+    box, painted = setup.objects[0], redecorate(setup, np.random.default_rng(1)).objects[0]
+    for before, after in ((box, painted), *zip(box.hinges, painted.hinges, strict=True)):
+        assert all(a.surface != b.surface for a, b in zip(before.parts, after.parts, strict=True))
+    unseen = {pattern for palette in (UNSEEN_TABLES, UNSEEN_WALLS) for pattern, *_ in palette}
+    assert not unseen & {pattern for pattern, _ in (*TABLE_PATTERNS, *WALL_PATTERNS)}

@@ -51,7 +51,7 @@ class HumanBody:
         """
         self.scene: HumanScene = build_human_scene(task, setup, person)
         self._goal_ids = [self.scene.model.body(names(side).goal).mocapid[0] for side in SIDES]
-        self._head = Head(person, setup.table_height, seed)
+        self._head = Head(person, setup.table_height, seed, step=0.5 / RATE)
         self._steps = 0
         self._reached_since_ns: int | None = None
         self._succeeded = False
@@ -133,7 +133,7 @@ class HumanBody:
         hand = np.average(wrists[:, :3, 3] + 0.1 * wrists[:, :3, 0], axis=0, weights=speeds)
         self._last_wrists = wrists
         for _ in range(2):
-            self._head.advance(0.5 / RATE, hand)
+            self._head.advance(hand)
         self._place_for_the_eyes()
 
     def _place_for_the_eyes(self) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from firsthand.simulation.disturbance import SmoothNoise
 from firsthand.space.frames import pose
 from firsthand.space.rotations import matrix_from_rpy
 from firsthand_training.demonstrations.human.person import Person
@@ -28,14 +29,15 @@ class _Aim:
 
 
 class Head:
-    """The head of a person; `advance` it by the same step all the time."""
+    """The head of a person."""
 
-    def __init__(self, person: Person, table_height: float, seed: int) -> None:
+    def __init__(self, person: Person, table_height: float, seed: int, step: float) -> None:
+        """A head that looks at the work; `step` is the time between two calls of `advance`, [s]."""
         self._person = person
-        self._rng = np.random.default_rng([seed, 0x4EAD])
         self._stand = np.array([person.eyes[0], 0.0, table_height + person.eyes[1]])
         self._work = WORK + np.array([0.0, 0.0, table_height])
-        self._walk, self._sway = np.zeros(4), np.zeros(4)
+        self._sway = SmoothNoise(np.random.default_rng([seed, 0x4EAD]), (4,), SWAY_TIME / step)
+        self._step = step
         aim = self._aim(self._work)
         self._value = np.concatenate([aim.position, aim.angles])
         self._speed = np.zeros(6)
@@ -55,20 +57,19 @@ class Head:
         """(4, 4)."""
         return pose(self.world_from_robot[:3, :3] @ self.rotation, self._value[:3])
 
-    def advance(self, seconds: float, hand: Array) -> None:
-        """Let time pass.
+    def advance(self, hand: Array) -> None:
+        """Let a step pass.
 
         Args:
-            seconds: How much.
             hand: (3,), [m], world: what there is to look at beside the work, the hand that moves.
         """
-        self._wander(seconds)
+        sway = SWAY * self._sway.advance()
         aim = self._aim(0.6 * self._work + 0.4 * hand)
-        goal = np.concatenate([aim.position + self._sway[:3], aim.angles])
-        goal[3] += 2.0 * self._sway[3]
+        goal = np.concatenate([aim.position + sway[:3], aim.angles])
+        goal[3] += 2.0 * sway[3]
         force = TURNING**2 * (goal - self._value) - 2 * TURNING * self._speed
-        self._speed = self._speed + seconds * force
-        self._value = self._value + seconds * self._speed
+        self._speed = self._speed + self._step * force
+        self._value = self._value + self._step * self._speed
 
     def _aim(self, point: Array) -> _Aim:
         lean = LEAN * (point - self._work)
@@ -76,9 +77,3 @@ class Head:
         forward, left, up = matrix_from_rpy(0.0, 0.0, self._person.heading).T @ (point - position)
         pitch = np.arctan2(-up, np.hypot(forward, left)) - self._person.look_down
         return _Aim(position, np.array([0.0, pitch, HEAD_SHARE * np.arctan2(left, forward)]))
-
-    def _wander(self, seconds: float) -> None:
-        """An Ornstein-Uhlenbeck process, smoothed once more; in units of SWAY, the last one of [rad] of roll."""
-        keep = np.exp(-seconds / SWAY_TIME)
-        self._walk = keep * self._walk + np.sqrt(1 - keep**2) * SWAY * self._rng.standard_normal(4)
-        self._sway = keep * self._sway + (1 - keep) * self._walk

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import EpisodeError
+from firsthand.simulation.disturbance import SmoothNoise
 from firsthand.space.hand_state import HandState, check_vector
 from firsthand.space.rotations import matrix_from_rotation_vector, rotation_6d_from_matrix
 
@@ -61,13 +62,13 @@ class LabelNoise:
         s = settings or LabelNoiseSettings()
         rng = np.random.default_rng([seed, 0x1ABE])
         clip = float(np.exp(rng.normal(0.0, s.spread) - s.spread**2 / 2))
-        keep = np.exp(-1.0 / (rate * s.time_constant))
+        steps = rate * s.time_constant
         spread = clip * s.wrist / np.sqrt(2 / np.pi * SIZE_SHARE + 8 / np.pi * (1 - SIZE_SHARE))
         self._stretch = 1 + np.sqrt(SIZE_SHARE) * spread / s.distance * rng.standard_normal()
         self._tilt = matrix_from_rotation_vector(s.gravity * clip * np.array([*rng.standard_normal(2), 0.0]))
-        self._wrists = np.sqrt(1 - SIZE_SHARE) * spread * _smooth(rng, (frames, 2, 3), keep)
-        self._turns = clip * s.rotation / MEAN_NORM * _half_constant(rng, (frames, 2, 3), keep)
-        self._tips = clip * s.fingertips / MEAN_NORM * _half_constant(rng, (frames, 2, 5, 3), keep)
+        self._wrists = np.sqrt(1 - SIZE_SHARE) * spread * _smooth(rng, (frames, 2, 3), steps)
+        self._turns = clip * s.rotation / MEAN_NORM * _half_constant(rng, (frames, 2, 3), steps)
+        self._tips = clip * s.fingertips / MEAN_NORM * _half_constant(rng, (frames, 2, 5, 3), steps)
 
     def apply(self, vector: Array, frame: int) -> Array:
         """The label (54,) that a frame gets for a true hand state (54,)."""
@@ -82,18 +83,14 @@ class LabelNoise:
         ).to_vector()
 
 
-def _half_constant(rng: np.random.Generator, shape: tuple[int, ...], keep: float) -> Array:
+def _half_constant(rng: np.random.Generator, shape: tuple[int, ...], time_constant: float) -> Array:
     """Numbers of variance 1 of which one half stays the same over the first axis and the other changes smoothly."""
-    return np.sqrt(0.5) * (rng.standard_normal(shape[1:]) + _smooth(rng, shape, keep))
+    return np.sqrt(0.5) * (rng.standard_normal(shape[1:]) + _smooth(rng, shape, time_constant))
 
 
-def _smooth(rng: np.random.Generator, shape: tuple[int, ...], keep: float) -> Array:
-    """Numbers of variance 1 that change smoothly along the first axis: an autoregressive process, smoothed again."""
-    walk = smoothed = rng.standard_normal(shape[1:])
-    result = np.empty(shape)
-    for i in range(-round(8 / (1 - keep)), shape[0]):
-        walk = keep * walk + np.sqrt(1 - keep**2) * rng.standard_normal(shape[1:])
-        smoothed = keep * smoothed + (1 - keep) * walk
-        if i >= 0:
-            result[i] = smoothed
-    return result * (1 + keep) / np.sqrt(1 + keep**2)
+def _smooth(rng: np.random.Generator, shape: tuple[int, ...], time_constant: float) -> Array:
+    """Numbers of variance 1 that change smoothly along the first axis, in full swing from the first one on."""
+    noise = SmoothNoise(rng, shape[1:], time_constant)
+    for _ in range(round(8 * time_constant)):
+        noise.advance()
+    return np.stack([noise.advance() for _ in range(shape[0])])

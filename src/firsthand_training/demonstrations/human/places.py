@@ -1,7 +1,7 @@
 """Other people's homes: the rooms and things of videos, far more varied than the robot's.
 
-Patterns and shapes are those of the `id` variant in colours of any hue: what the `ood` variant keeps for evaluation,
-its patterns and the shapes of its objects, is in no video.
+Shapes are those of the `id` variant, and no table or wall has a pattern of the `ood` variant's: those are kept for
+evaluation. Colours are of any hue, for rooms paler than those of `ood`; an object may come near an `ood` colour.
 """
 
 import colorsys
@@ -12,8 +12,8 @@ import numpy as np
 from firsthand.simulation.tasks.interface import Light, Part, SceneObject, Setup, Surroundings
 from firsthand.simulation.textures import Color, Texture
 
-TABLE_PATTERNS = (("wood", 0.8), ("planks", 0.9), ("marble", 0.9), ("plain", 1.0), ("concrete", 1.2))
-WALL_PATTERNS = (("plaster", 2.0), ("plain", 2.0), ("concrete", 2.0))
+TABLE_PATTERNS = (("wood", 0.8), ("planks", 0.9), ("marble", 0.9), ("concrete", 1.2))
+WALL_PATTERNS = (("plaster", 2.0), ("concrete", 2.0))
 FLOOR_PATTERNS = (("planks", 0.7), ("concrete", 2.0), ("marble", 1.5), ("plain", 2.0))
 """Pattern and width of a repetition, [m]."""
 
@@ -51,7 +51,12 @@ def _light(old: Light, rng: np.random.Generator) -> Light:
 def _repaint(thing: SceneObject, rng: np.random.Generator) -> SceneObject:
     """The thing with all its colours turned around the wheel by one angle."""
     turn, saturation = rng.random(), rng.uniform(0.6, 1.1)
-    return replace(thing, parts=tuple(_repainted(part, turn, saturation) for part in thing.parts))
+    parts = tuple(_repainted(part, turn, saturation) for part in thing.parts)
+    hinges = tuple(
+        replace(hinge, parts=tuple(_repainted(part, turn, saturation) for part in hinge.parts))
+        for hinge in thing.hinges
+    )
+    return replace(thing, parts=parts, hinges=hinges)
 
 
 def _repainted(part: Part, turn: float, saturation: float) -> Part:
