@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from firsthand.errors import EpisodeError
+from firsthand.space.hand_state import ROTATIONS, SIZE, WRIST_POSITIONS
 from firsthand_training.episodes.layout import EpisodeSettings
 from firsthand_training.episodes.write import EpisodeWriter, Frame
 from firsthand_training.training.feature_cache import Description
@@ -18,7 +19,7 @@ from firsthand_training.training.sources import (
     fit_statistics,
     load_sources,
 )
-from firsthand_training.training.windows import Statistics, Windows
+from firsthand_training.training.windows import Statistics, TrainingEpisode, Windows
 
 
 def test_shares_hold_after_any_number_of_places():
@@ -233,3 +234,19 @@ def test_sources_that_cannot_be_mixed_are_refused(datasets, tmp_path, episodes):
         MixtureSettings(human=-1)
     with pytest.raises(ValueError, match="slow-down above 0"):
         MixtureSettings(slow_down=0.0)
+
+
+@pytest.mark.parametrize("pace", [1.0, 0.5])
+def test_targets_of_a_moving_head_are_seen_from_where_it_was(make_episode, pace):
+    """A head that moves past hands which rest in the world: seen from any one moment, they rest."""
+    frames = 12
+    origin = np.cumsum(np.full((frames, 3), 0.01), axis=0)
+    still = np.zeros((frames, SIZE))
+    still[:, ROTATIONS] = np.tile([1.0, 0, 0, 0, 1, 0], 3)
+    state, action = still.copy(), still.copy()
+    state[:, WRIST_POSITIONS] = action[:, WRIST_POSITIONS] = 0.5 - np.tile(origin, 2)
+    episode = TrainingEpisode(np.zeros((frames, 1, 1, 1, 1), np.float16), state, action, pace=pace, origin=origin)
+    targets, *_ = episode.targets(3, 6)
+    np.testing.assert_allclose(targets, np.tile(state[3], (6, 1)), atol=1e-12)
+    apart, *_ = replace(episode, origin=None).targets(3, 6)
+    assert np.abs(apart - state[3]).max() > 0.02

@@ -46,7 +46,7 @@ EXPERTS: dict[str, Callable[[Actor, int], Expert]] = {
 }
 """The scripted expert of each task, made from an actor and a seed, once per trial."""
 
-PEOPLE = {kind: EpisodeSettings(fps=RATE, robot_type=kind, joint_names=()) for kind in KINDS}
+PEOPLE = {kind: EpisodeSettings(fps=RATE, robot_type=kind, joint_names=(), origin=True) for kind in KINDS}
 SEEDS_FILE = "seeds.jsonl"
 
 

@@ -35,6 +35,7 @@ JOINT_STATE = "observation.joints"
 JOINT_ACTION = "action.joints"
 STAMP = "observation.stamp_ns"
 QUALITY = "observation.quality"  # optional
+ORIGIN = "observation.origin"  # optional: where F_R has moved to, with a head that moves
 VECTORS = (STATE, ACTION)
 JOINT_VECTORS = (JOINT_STATE, JOINT_ACTION)  # not of people, who have no joints that are measured
 
@@ -52,6 +53,7 @@ class EpisodeSettings:
     joint_names: tuple[str, ...] = JOINTS  # none: the dataset has no columns of joints
     robot_type: str = "unitree_h1_2_inspire"  # or "human" (a person's hands, tracked) or "video" (labels from video)
     quality: bool = False  # whether every frame says how far its hand state is to be believed
+    origin: bool = False  # whether every frame says where its F_R is
     preset: str = "veryfast"  # x264's; slower presets save little at this quality
     crf: int = 18  # x264's constant quality; smaller is better
     keyframe_interval: int = 5  # [frames], how many are decoded at most to reach one
@@ -109,6 +111,7 @@ def features(settings: EpisodeSettings) -> dict[str, dict[str, Any]]:
         **{key: _joint_feature(settings) for key in JOINT_VECTORS if settings.joint_names},
         STAMP: _feature("int64", 1),
         **({QUALITY: _feature("float32", 1)} if settings.quality else {}),
+        **({ORIGIN: _feature("float32", 3, ["x", "y", "z"])} if settings.origin else {}),
         **{key: _video_feature(settings) for key in IMAGE_KEYS},
         "timestamp": _feature("float32", 1),
         "frame_index": _feature("int64", 1),

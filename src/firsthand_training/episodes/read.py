@@ -30,6 +30,7 @@ class EpisodeData:
     joints: Array  # (N, 26), [rad], measured; (N, 0) of a person
     action_joints: Array  # (N, 26), [rad], commanded; (N, 0) of a person
     quality: Array | None = None  # (N,), 0 to 1, how far `state` is to be believed; None if the dataset does not say
+    origin: Array | None = None  # (N, 3), [m], of each frame's F_R, in that of a fixed one; None if it does not move
 
     def __len__(self) -> int:
         return len(self.stamp_ns)
@@ -123,6 +124,7 @@ class Episodes:
             joints=columns.get(layout.JOINT_STATE, none).astype(float),
             action_joints=columns.get(layout.JOINT_ACTION, none).astype(float),
             quality=columns[layout.QUALITY].astype(float) if layout.QUALITY in columns else None,
+            origin=columns[layout.ORIGIN].astype(float) if layout.ORIGIN in columns else None,
         )
 
     def frames(self, index: int, camera: str) -> Iterator[Image]:

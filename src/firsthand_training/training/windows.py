@@ -1,8 +1,8 @@
 """Training windows: what is seen at t, what will be seen at t+r .. t+H, what is done from t on.
 
 Window t of an episode has the features and the state at t, the rows t .. t+H-1 of `action` (row i is the target for
-frame i+1) and the pooled features at t+r, t+2r, .., t+H. Beyond the end of an episode the last row is repeated and the
-masks say so. Batches are normalised: numbers by mean and floored spread, features per channel.
+frame i+1) seen from F_R at t, and the pooled features at t+r, t+2r, .., t+H. Beyond the end of an episode the last row
+is repeated and the masks say so. Batches are normalised: numbers by mean and floored spread, features per channel.
 
 An episode with a pace other than 1 (`speed.py`) has its targets read between frames, and its future features from the
 cached frame nearest in time; where that is half a frame or more away, there is none and the mask says so.
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from firsthand.errors import EpisodeError
-from firsthand.space.hand_state import SIZE
+from firsthand.space.hand_state import SIZE, WRIST_POSITIONS
 from firsthand.space.normalization import Normalization
 from firsthand.vision.dinov2_graph import IMAGENET_MEAN, IMAGENET_STD
 from firsthand_training.episodes.read import Episodes
@@ -41,6 +41,7 @@ class TrainingEpisode:
     every: int = 1
     pace: float = 1.0  # frames of the recording that pass in one step of the run; below 1 it is slowed down
     quality: Array | None = None  # (N,), 0 to 1, how far the hand state of a frame is to be believed
+    origin: Array | None = None  # (N, 3), [m], where the F_R of each frame is; None if it stays where it is
     variants: tuple[
         NDArray[np.float16 | np.uint8], ...
     ] = ()  # the same features under other light, see feature_cache.py
@@ -62,18 +63,31 @@ class TrainingEpisode:
             self.quality.shape == (frames,) and (self.quality >= 0).all() and (self.quality <= 1).all()
         ):
             raise EpisodeError(f"expected a quality from 0 to 1 for each of {frames} frames, got {self.quality}")
+        if self.origin is not None and self.origin.shape != (frames, 3):
+            raise EpisodeError(f"expected the origin of F_R for each of {frames} frames, got {self.origin.shape}")
 
     def targets(self, time: int, horizon: int) -> tuple[Array, NDArray[np.bool_], Array]:
         """What to do from a frame on: actions (H, 54), which lie inside (H,), and how far each counts (H,)."""
         due = time + self.pace * np.arange(1, horizon + 1)  # [frames], when each target is to be reached
         inside = due <= len(self.action) + 1e-9
+        rows = np.minimum(time + np.arange(horizon), len(self.action) - 1)
         if self.pace == 1:
-            actions = self.action[np.minimum(time + np.arange(horizon), len(self.action) - 1)]
+            actions = self._in_frame(time, self.action[rows], rows)
         else:
-            actions = between_frames(np.concatenate([self.state[:1], self.action]), due)
+            rows = np.arange(time, min(time + int(np.ceil(self.pace * horizon)) + 1, len(self.action)))
+            path = np.concatenate([self.state[time, None], self._in_frame(time, self.action[rows], rows)])
+            actions = between_frames(path, due - time)
         if self.quality is None:
             return actions, inside, inside.astype(float)
         return actions, inside, inside * self.quality[np.minimum(np.rint(due).astype(int), len(self.quality) - 1)]
+
+    def _in_frame(self, time: int, actions: Array, rows: NDArray[np.integer]) -> Array:
+        """Rows of `action`, each in the F_R of its own time, in the F_R of a time: only its origin ever moves."""
+        if self.origin is None:
+            return actions
+        moved = actions.copy()
+        moved[:, WRIST_POSITIONS] += np.tile(self.origin[rows] - self.origin[time], 2)
+        return moved
 
     def rows_ahead(self, row: int, steps: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.bool_]]:
         """Rows of the features that show what is seen some steps after a row (steps,), and whether they really do."""
@@ -244,7 +258,15 @@ def load_episodes(root: Path, cache: FeatureCache) -> list[TrainingEpisode]:
         data, features = dataset.episode(number), cache.features(number)
         variants = tuple(cache.features(number, variant) for variant in range(1, cache.description.variants + 1))
         episodes.append(
-            TrainingEpisode(features, data.state, data.action, cache.every, quality=data.quality, variants=variants)
+            TrainingEpisode(
+                features,
+                data.state,
+                data.action,
+                cache.every,
+                quality=data.quality,
+                origin=data.origin,
+                variants=variants,
+            )
         )
     return episodes
 

@@ -16,7 +16,7 @@ from firsthand_training.episodes.merge import merge_datasets
 from firsthand_training.episodes.read import Episodes
 from firsthand_training.episodes.write import EpisodeWriter
 
-SMALL = EpisodeSettings(robot_type="human", joint_names=(), height=90, width=160)
+SMALL = EpisodeSettings(robot_type="human", joint_names=(), origin=True, height=90, width=160)
 LENGTH = 14
 
 
@@ -59,8 +59,9 @@ def test_datasets_of_people_are_merged(dataset, tmp_path):
 def test_the_action_is_where_the_hands_are_a_frame_later(dataset):
     data = Episodes.open(dataset).episode(0)
     action, following = HandState.from_vector(data.action[:-1]), HandState.from_vector(data.state[1:])
-    difference = np.linalg.norm(action.wrist_positions - following.wrist_positions, axis=-1)
-    assert 0 < difference.max() < 0.02  # the frame itself moves with the head, a little
+    moved = np.diff(data.origin, axis=0)[:, None]  # F_R goes with the head: what was there is nearer now
+    assert 1e-4 < np.abs(moved).max() < 0.02
+    np.testing.assert_allclose(action.wrist_positions, following.wrist_positions + moved, atol=2e-6)
     assert angle_between(action.wrist_rotations, following.wrist_rotations).max() < 1e-3
     np.testing.assert_allclose(action.fingertips_in_wrist, following.fingertips_in_wrist, atol=1e-6)
 

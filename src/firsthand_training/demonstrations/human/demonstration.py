@@ -71,12 +71,18 @@ def demonstrate_person(
                 joints=np.zeros(0),
                 action_joints=np.zeros(0),
                 images=images,
+                origin=origin_of(robot_from_world),
             ),
             body.success(),
         )
         state, number = following, number + 1
         remaining -= body.success()
     renderer.close()
+
+
+def origin_of(robot_from_world: Array) -> Array:
+    """Where F_R is in the world, seen along its own axes, which never turn, (3,), [m]."""
+    return -robot_from_world[:3, 3]
 
 
 def human_body(kind: str, task: str, variant: str, seed: int) -> HumanBody:
