@@ -120,6 +120,7 @@ def test_a_method_survives_its_description():
     [
         ({"name": "diffusion"}, "no method 'diffusion'; there are world-model, hat, act"),
         ({"name": "world-model", "network": {"depth": 3}}, "settings that this version of world-model does not know"),
+        ({"name": "world-model", "trunk": {"depth": 3}}, "settings that this version .* does not know: .*'trunk'"),
     ],
 )
 def test_methods_that_are_not_there_are_refused(description, message):

@@ -4,7 +4,7 @@ import pytest
 from firsthand.space.hand_state import LEFT_WRIST_POSITION, LEFT_WRIST_ROTATION, RIGHT_FINGERTIPS
 from firsthand.space.rotations import matrix_from_rpy, rotation_6d_from_matrix
 from firsthand_training.training.validation import action_errors, validate
-from firsthand_training.training.windows import Statistics, Windows
+from firsthand_training.training.windows import Statistics, TrainingEpisode, Windows
 
 STILL = np.concatenate([np.tile([1.0, 0, 0, 0, 1, 0], 3), np.zeros(36)])
 
@@ -35,3 +35,11 @@ def test_an_untrained_network_is_as_good_as_holding_and_copying(episodes, method
     assert quality["mean/wrist_mm"] > quality["hold/wrist_mm"] > 1
     for name in ("skill", "skill/moving", "skill/2", "skill/4", "skill/6"):
         assert quality[name] == pytest.approx(0, abs=1e-6)
+
+
+def test_what_no_window_shows_has_no_skill(episodes, method):
+    """Every frame ahead, 2 to 6, lies beyond the end of an episode of two frames."""
+    short = TrainingEpisode(episodes[0].features[:2], episodes[0].state[:2], episodes[0].action[:2])
+    quality = validate(method.build(), Windows([short], Statistics.fit(episodes), method.window))
+    assert not [name for name in quality if "skill" in name]
+    assert all(np.isfinite(value) for value in quality.values())

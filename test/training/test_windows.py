@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from firsthand_training.training.windows import (
     Statistics,
     TrainingEpisode,
     Windows,
+    fit_features,
     split_episodes,
 )
 
@@ -129,6 +131,26 @@ def test_held_out_episodes(count, share, out):
     inside, outside = split_episodes(count, share, seed=0)
     assert len(outside) == out
     assert sorted([*inside, *outside]) == list(range(count))
+
+
+@pytest.mark.parametrize(("frames", "share"), [(144, 1), (100, 2), (30, 5)])
+def test_statistics_of_features_are_those_of_every_nth_frame(episodes, frames, share):
+    sample = np.concatenate([each.features for each in episodes])[::share].astype(float).reshape(-1, 8)
+    assert len(sample) <= frames * 2 * 4 * 6
+    mean, std = fit_features(episodes, frames)
+    assert mean.dtype == std.dtype == np.float32
+    np.testing.assert_allclose(mean, sample.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(std, sample.std(axis=0), rtol=1e-6)
+
+
+def test_statistics_of_features_take_the_memory_of_one_episode():
+    features = np.random.default_rng(0).normal(size=(40, 2, 4, 6, 64)).astype(np.float16)
+    many = [TrainingEpisode(features, np.zeros((40, 54)), np.zeros((40, 54)))] * 12
+    tracemalloc.start()
+    fit_features(many)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * features.astype(float).nbytes + 100_000
 
 
 def test_no_episodes_are_refused(episodes, window):

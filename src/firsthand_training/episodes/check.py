@@ -133,7 +133,7 @@ def _check_record(dataset: Episodes, record: EpisodeRecord, expected_index: int)
             "error", where, f"begins at index {record.from_index}, the episodes before end at {expected_index}"
         )
     unknown = [task for task in record.tasks if task not in dataset.tasks]
-    if unknown or not record.tasks:
+    if unknown:
         yield Problem(
             "error", where, f"has tasks {list(record.tasks)}, {layout.TASKS_PATH} lists {list(dataset.tasks)}"
         )
@@ -166,7 +166,7 @@ def _check_columns(dataset: Episodes, record: EpisodeRecord, columns: Columns, w
         size = feature["shape"][0]
         expected = (record.length,) if size == 1 else (record.length, size)
         found = columns[name]
-        if found.shape != expected or found.dtype != feature["dtype"]:
+        if found.shape != expected or str(found.dtype) != feature["dtype"]:
             yield Problem(
                 "error", where, f"{name} is {found.dtype} {found.shape}, expected {feature['dtype']} {expected}"
             )

@@ -4,18 +4,26 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import EpisodeError
 from firsthand_training.episodes import layout
-from firsthand_training.episodes.layout import CAMERAS, CONVENTION, EpisodeRecord
+from firsthand_training.episodes.layout import CAMERAS, CONVENTION, EpisodeRecord, EpisodeSettings
 from firsthand_training.episodes.tables import read_frames, read_records, read_tasks
 from firsthand_training.episodes.video import Image, decode_frames
 
 Array = NDArray[np.floating]
+
+OURS = {
+    key: (feature["dtype"], feature["shape"])
+    for key, feature in layout.features(EpisodeSettings(quality=True)).items()
+    if key not in (*layout.IMAGE_KEYS, *layout.JOINT_VECTORS)
+}
+"""Type and shape of the features whose size no setting changes."""
+REQUIRED = (*(key for key in OURS if key != layout.QUALITY), *layout.IMAGE_KEYS)
 
 
 @dataclass(frozen=True)
@@ -141,6 +149,8 @@ class Episodes:
             raise EpisodeError(f"no camera {camera!r}; there are {', '.join(CAMERAS)}")
         record = self.record(index)
         key = layout.IMAGE_KEYS[CAMERAS.index(camera)]
+        if key not in record.videos:
+            raise EpisodeError(f"episode {index} of {self.root} has no video of {key}; it has {sorted(record.videos)}")
         first = round(record.videos[key].from_timestamp * self.fps)
         return decode_frames(record.video_path(self.root, key), first, record.length, self.fps)
 
@@ -177,8 +187,41 @@ def _check_convention(info: Any, path: Path) -> None:
             f"{path} has the convention {info.get('firsthand')}, expected {CONVENTION}; "
             "numbers in other frames must be converted, not relabelled"
         )
-    missing = [
-        key for key in (*layout.VECTORS, layout.STAMP, *layout.IMAGE_KEYS) if key not in info.get("features", {})
-    ]
-    if missing or not isinstance(info.get("fps"), int):
-        raise EpisodeError(f"{path} lacks {missing or 'an integer fps'}")
+    if type(info.get("fps")) is not int or info["fps"] < 1:
+        raise EpisodeError(f"{path} lacks an integer fps of at least 1, it says {info.get('fps')!r}")
+    _check_features(info.get("features"), path)
+
+
+def _check_features(features: Any, path: Path) -> None:
+    """Refuse features that are not described as ours are; further ones may have any name, type and size."""
+    if not isinstance(features, dict):
+        raise EpisodeError(f"{path} has the features {features!r}, expected an object with a description of each")
+    missing = [key for key in REQUIRED if key not in features]
+    if missing:
+        raise EpisodeError(f"{path} lacks the features {missing}")
+    for key, feature in features.items():
+        _check_feature(key, feature, path)
+
+
+def _check_feature(key: str, feature: Any, path: Path) -> None:
+    """Refuse a feature without type and size, or one of ours with others than it has."""
+    dtype, shape = (feature.get("dtype"), feature.get("shape")) if isinstance(feature, dict) else (None, None)
+    if not (isinstance(dtype, str) and _is_shape(shape)):
+        raise EpisodeError(f"{path} describes {key} as {feature!r}, expected a dtype and a shape of positive integers")
+    if key in layout.IMAGE_KEYS and (dtype != "video" or [3] != shape[2:]):
+        raise EpisodeError(f"{path} has {key} of {dtype}, {shape}, expected a video of height, width and 3 channels")
+    if key in OURS and (dtype, shape) != OURS[key]:
+        raise EpisodeError(f"{path} has {key} of {(dtype, shape)}, expected {OURS[key]}")
+    if key in layout.JOINT_VECTORS and not _name_all(feature.get("names"), shape):
+        raise EpisodeError(
+            f"{path} has {key} of shape {shape} with the names {feature.get('names')!r}, "
+            "expected a name for each number"
+        )
+
+
+def _is_shape(shape: Any) -> TypeGuard[list[int]]:
+    return isinstance(shape, list) and bool(shape) and all(type(size) is int and size > 0 for size in shape)
+
+
+def _name_all(names: Any, shape: list[int]) -> bool:
+    return isinstance(names, list) and all(isinstance(name, str) for name in names) and shape == [len(names)]

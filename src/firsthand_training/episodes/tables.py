@@ -5,6 +5,7 @@ Every foreign exception of reading ends here, as an EpisodeError that names the 
 
 import json
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,20 @@ def write_tasks(root: Path, tasks: Sequence[str]) -> None:
 
 
 def read_tasks(root: Path) -> list[str]:
-    """The tasks in the order of their `task_index`."""
+    """The tasks in the order of their `task_index`.
+
+    Raises:
+        EpisodeError: The file is missing or damaged, or its rows are not numbered texts.
+    """
     path = root / TASKS_PATH
     columns = read_table(path).to_pydict()
     names = next((columns[name] for name in (PANDAS_INDEX, "task") if name in columns), None)
     if names is None or "task_index" not in columns:
         raise EpisodeError(f"{path} has columns {sorted(columns)}, expected task_index and {PANDAS_INDEX}")
-    return [name for _, name in sorted(zip(columns["task_index"], names, strict=True))]
+    tasks = list(zip(columns["task_index"], names, strict=True))
+    if not all(isinstance(index, int) and isinstance(name, str) for index, name in tasks):
+        raise EpisodeError(f"{path} has rows {tasks}, expected an integer and a text in each; copy it again")
+    return [name for _, name in sorted(tasks)]
 
 
 def write_records(path: Path, records: Sequence[EpisodeRecord], stats: Sequence[dict[str, Stats]]) -> None:
@@ -92,7 +100,7 @@ def read_records(path: Path) -> list[EpisodeRecord]:
     """The rows of one file of meta/episodes, without their statistics.
 
     Raises:
-        EpisodeError: The file is damaged or lacks a column.
+        EpisodeError: The file is damaged, lacks a column, or a row says what no episode can be.
     """
     schema = read_schema(path)
     columns = [name for name in schema.names if not name.startswith("stats/")]
@@ -100,6 +108,8 @@ def read_records(path: Path) -> list[EpisodeRecord]:
         return [_record(row) for row in read_table(path, columns=columns).to_pylist()]
     except KeyError as error:
         raise EpisodeError(f"{path} lacks the column {error}; LeRobotDataset v3.0 has it. {ADVICE}") from error
+    except (TypeError, ValueError) as error:
+        raise EpisodeError(f"{path}: {error}; copy it again") from error
 
 
 def read_episode_stats(path: Path) -> dict[int, dict[str, Stats]]:
@@ -140,24 +150,45 @@ def _row(record: EpisodeRecord, stats: dict[str, Stats]) -> dict[str, Any]:
 def _record(row: dict[str, Any]) -> EpisodeRecord:
     keys = [name.split("/")[1] for name in row if name.startswith("videos/") and name.endswith("/chunk_index")]
     return EpisodeRecord(
-        index=row["episode_index"],
-        length=row["length"],
-        tasks=tuple(row["tasks"]),
-        from_index=row["dataset_from_index"],
-        data_chunk=row["data/chunk_index"],
-        data_file=row["data/file_index"],
-        meta_chunk=row["meta/episodes/chunk_index"],
-        meta_file=row["meta/episodes/file_index"],
+        index=_integer(row, "episode_index"),
+        length=_integer(row, "length"),
+        tasks=_texts(row, "tasks"),
+        from_index=_integer(row, "dataset_from_index"),
+        data_chunk=_integer(row, "data/chunk_index"),
+        data_file=_integer(row, "data/file_index"),
+        meta_chunk=_integer(row, "meta/episodes/chunk_index"),
+        meta_file=_integer(row, "meta/episodes/file_index"),
         videos={
             key: VideoPart(
-                chunk=row[f"videos/{key}/chunk_index"],
-                file=row[f"videos/{key}/file_index"],
-                from_timestamp=row[f"videos/{key}/from_timestamp"],
-                to_timestamp=row[f"videos/{key}/to_timestamp"],
+                chunk=_integer(row, f"videos/{key}/chunk_index"),
+                file=_integer(row, f"videos/{key}/file_index"),
+                from_timestamp=_seconds(row, f"videos/{key}/from_timestamp"),
+                to_timestamp=_seconds(row, f"videos/{key}/to_timestamp"),
             )
             for key in keys
         },
     )
+
+
+def _integer(row: dict[str, Any], name: str) -> int:
+    value = row[name]
+    if not isinstance(value, int) or value < 0:
+        raise TypeError(f"{name} is {value!r}, expected an integer of 0 or more")
+    return value
+
+
+def _seconds(row: dict[str, Any], name: str) -> float:
+    value = row[name]
+    if not isinstance(value, (int, float)) or not 0 <= value < inf:
+        raise TypeError(f"{name} is {value!r}, expected seconds, 0 or more")
+    return float(value)
+
+
+def _texts(row: dict[str, Any], name: str) -> tuple[str, ...]:
+    values = row[name]
+    if not isinstance(values, list) or not values or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"{name} is {values!r}, expected a list of one text or more")
+    return tuple(values)
 
 
 def _stats(row: dict[str, Any]) -> dict[str, Stats]:

@@ -29,7 +29,8 @@ def validate(model: nn.Module, windows: Windows, count: int = 256, size: int = 1
         `<answer>/<group>`, mean over the chunk. Answers: action (the network's), hold and mean (the trivial ones),
         without_images and without_state (the network's, with that input at the mean of the data). Groups: wrist_mm,
         wrist_deg, fingertip_mm, head_deg. If the network predicts features: `skill` = 1 - error / copy error,
-        `skill/moving` on the patches that change most, and `skill/<frames ahead>`.
+        `skill/moving` on the patches that change most, and `skill/<frames ahead>`; a skill that no window can
+        tell, because every future frame lies beyond the end, is left out.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -102,6 +103,8 @@ def _patch_errors(predicted: Tensor, batch: Batch) -> Array:
 def _skills(error: Array, copy: Array, stride: int) -> dict[str, float]:
     """Skill over all frames, on the moving patches of each frame, and by frames ahead."""
     inside = ~np.isnan(copy[..., 0])
+    if not inside.any():
+        return {}
     moving = np.argsort(-copy[inside], axis=-1)[:, : max(1, round(MOVING * copy.shape[-1]))]
     skills = {
         "skill": _skill(error[inside], copy[inside]),

@@ -12,6 +12,7 @@ Shapes: N frames, B batch, V views, gh x gw patches of C numbers, P pooled patch
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -141,16 +142,23 @@ def fit_numbers(episodes: Sequence[TrainingEpisode]) -> Normalization:
 def fit_features(
     episodes: Sequence[TrainingEpisode], frames: int = 2000
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and spread of each channel, (C,), from about `frames` frames spread over the episodes.
+    """Mean and spread of each channel, (C,), from every n-th frame of all episodes in a row, `frames` at most.
 
     Pictures (uint8) get the scale that networks trained on ImageNet expect.
     """
     if all(episode.features.dtype == np.uint8 for episode in episodes):
         return 255 * np.array(IMAGENET_MEAN, np.float32), 255 * np.array(IMAGENET_STD, np.float32)
-    share = max(1, sum(len(episode.features) for episode in episodes) // frames)
-    sample = np.concatenate([episode.features[::share].astype(np.float32) for episode in episodes])
-    channels = sample.reshape(-1, sample.shape[-1])
-    return channels.mean(axis=0), np.maximum(channels.std(axis=0), 1e-3)
+    share = max(1, ceil(sum(len(episode.features) for episode in episodes) / frames))
+    channels = episodes[0].features.shape[-1]
+    seen, patches, sums, squares = 0, 0, np.zeros(channels), np.zeros(channels)
+    for episode in episodes:  # one at a time: all of them together may not fit into memory
+        sample = episode.features[-seen % share :: share].astype(float).reshape(-1, channels)
+        seen, patches = seen + len(episode.features), patches + len(sample)
+        sums += sample.sum(axis=0)
+        squares += np.einsum("nc,nc->c", sample, sample)
+    mean = sums / patches
+    std = np.sqrt(np.maximum(squares / patches - mean**2, 0))
+    return mean.astype(np.float32), np.maximum(std, 1e-3).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def rebuild_method(description: dict[str, Any]) -> Method:
         raise CheckpointError(f"no method {description.get('name')!r}; there are {', '.join(METHODS)}")
     try:
         method: Method = _build(kind, settings)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"settings that this version of {description['name']} does not know: {error}") from error
     return method
 
