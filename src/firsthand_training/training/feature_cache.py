@@ -6,7 +6,6 @@ light. A file that exists is whole, so an interrupted run goes on where it stopp
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -19,6 +18,7 @@ from firsthand.errors import EpisodeError
 from firsthand.inference import Runtime
 from firsthand.vision.encoder import IMAGE_SIZE
 from firsthand.vision.encoders import SOURCES, StereoEncoder, open_encoder
+from firsthand_training.episodes.durable import whole_file, write_text
 from firsthand_training.episodes.read import Episodes
 from firsthand_training.training.picture_jitter import Jitter, JitterSettings, draw_jitter, jitter_pictures
 
@@ -156,14 +156,15 @@ def _prepare(output: Path, settings: CacheSettings, dataset: Episodes) -> Featur
     if settings.variants:
         wanted = replace(wanted, variants=settings.variants, jitter=asdict(settings.jitter))
     if not (output / DESCRIPTION).is_file():
-        output.mkdir(parents=True, exist_ok=True)
-        temporary = output / f"{DESCRIPTION}.{os.getpid()}.tmp"  # several processes may come here together
-        temporary.write_text(json.dumps(asdict(wanted), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(output / DESCRIPTION)
+        _describe(output, wanted)
     cache = FeatureCache.open(output)
     if cache.description != wanted:
         raise EpisodeError(f"{output} holds features of {cache.description}, wanted {wanted}; use another folder")
     return cache
+
+
+def _describe(output: Path, description: Description) -> None:
+    write_text(output / DESCRIPTION, json.dumps(asdict(description), indent=1) + "\n", shared=True)
 
 
 def _encode_episode(
@@ -184,10 +185,8 @@ def _encode_episode(
                 encoded.append(encoder.encode(jitter_pictures(pair, light)).astype(encoder.storage))
             bar.update()
     for variant, encoded in enumerate(features):
-        temporary = cache.path(number, variant).with_suffix(".tmp")
-        with temporary.open("wb") as file:
+        with whole_file(cache.path(number, variant), shared=True) as partial, partial.open("wb") as file:
             np.save(file, np.stack(encoded))
-        temporary.replace(cache.path(number, variant))
 
 
 def _count(frames: int, every: int) -> int:
