@@ -10,9 +10,14 @@ PARTIAL = ".partial"
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path; on a clean exit it becomes `path`, on an exception it is removed."""
-    partial = partial_path(path)
+def whole_file(path: Path, shared: bool = False) -> Iterator[Path]:
+    """Yield a temporary path; on a clean exit it becomes `path`, on an exception it is removed.
+
+    Args:
+        path: The file.
+        shared: Whether several processes may write it at once; the temporary name then is this process's own.
+    """
+    partial = partial_path(path.with_name(f"{path.name}.{os.getpid()}") if shared else path)
     try:
         yield partial
         put_in_place(partial, path)
@@ -39,9 +44,9 @@ def fsync_tree(root: Path) -> None:
         _fsync(path)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace a small file at once."""
-    with whole_file(path) as partial:
+def write_text(path: Path, text: str, shared: bool = False) -> None:
+    """Replace a small file at once; `shared` as of `whole_file`."""
+    with whole_file(path, shared) as partial:
         partial.write_text(text, encoding="utf-8")
 
 

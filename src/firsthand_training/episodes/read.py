@@ -208,7 +208,7 @@ def _check_feature(key: str, feature: Any, path: Path) -> None:
     dtype, shape = (feature.get("dtype"), feature.get("shape")) if isinstance(feature, dict) else (None, None)
     if not (isinstance(dtype, str) and _is_shape(shape)):
         raise EpisodeError(f"{path} describes {key} as {feature!r}, expected a dtype and a shape of positive integers")
-    if key in layout.IMAGE_KEYS and (dtype != "video" or [3] != shape[2:]):
+    if key in layout.IMAGE_KEYS and (dtype != "video" or shape[2:] != [3]):
         raise EpisodeError(f"{path} has {key} of {dtype}, {shape}, expected a video of height, width and 3 channels")
     if key in OURS and (dtype, shape) != OURS[key]:
         raise EpisodeError(f"{path} has {key} of {(dtype, shape)}, expected {OURS[key]}")

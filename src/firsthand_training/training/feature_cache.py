@@ -2,12 +2,13 @@
 
 The cache is a folder: `cache.json` says what it was made from, `episode_000000.npy` and on hold (frames, V, gh, gw, C)
 as float16, pictures as uint8, memory-mapped when read; `episode_000000_1.npy` and on hold the same episode under other
-light. A file that exists is whole, so an interrupted run goes on where it stopped.
+light. A file that exists is whole, so an interrupted run goes on where it stopped. A digest of the dataset tells one
+that was recorded anew, which is refused, from one that has grown, whose new episodes are added.
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ from firsthand.errors import EpisodeError
 from firsthand.inference import Runtime
 from firsthand.vision.encoder import IMAGE_SIZE
 from firsthand.vision.encoders import SOURCES, StereoEncoder, open_encoder
+from firsthand_training.episodes.durable import whole_file, write_text
 from firsthand_training.episodes.read import Episodes
 from firsthand_training.training.picture_jitter import Jitter, JitterSettings, draw_jitter, jitter_pictures
 
@@ -64,6 +66,10 @@ class Description:
     fps: int
     variants: int = 0  # other lights
     jitter: dict[str, float] | None = None  # how different they are; None without variants
+    episodes: int | None = (
+        None  # of the dataset when it was last encoded; None in caches from before there was a digest
+    )
+    dataset_sha256: str | None = None  # digest of those episodes, from `digest_dataset`; None is taken for any dataset
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,21 @@ class FeatureCache:
             raise EpisodeError(f"the cache at {self.root} lacks episode {episode}; run the caching again to go on")
         return np.load(path, mmap_mode="r")
 
+    def check_dataset(self, dataset: Episodes) -> None:
+        """Refuse a dataset whose pictures are not those in the cache, as far as both can tell.
+
+        Raises:
+            EpisodeError: The episodes that were encoded have other lengths or other videos now, or are gone.
+        """
+        known, count = self.description.dataset_sha256, self.description.episodes
+        found = digest_dataset(dataset, count)
+        if None not in (known, found) and known != found:
+            raise EpisodeError(
+                f"{self.root} holds features of {count} episodes with the digest {known}; the first {count} of the "
+                f"{len(dataset)} in {dataset.root} have the digest {found}: it was recorded anew. Delete the folder of "
+                "features and encode again, or use another folder"
+            )
+
     def path(self, episode: int, variant: int = 0) -> Path:
         """Where the features of an episode lie."""
         return self.root / (f"episode_{episode:06d}_{variant}.npy" if variant else f"episode_{episode:06d}.npy")
@@ -109,6 +130,27 @@ class FeatureCache:
     def whole(self, episode: int) -> bool:
         """Whether an episode has all its features."""
         return all(self.path(episode, variant).is_file() for variant in range(self.description.variants + 1))
+
+
+def digest_dataset(dataset: Episodes, episodes: int | None = None) -> str | None:
+    """What tells the pictures of a dataset from others without reading them.
+
+    Args:
+        dataset: Opened.
+        episodes: How many to look at, from the first on; all if None.
+
+    Returns:
+        sha256 of each episode's length, parts of video files and the sizes of those files; None if a video is missing,
+        as where a dataset was copied without them to train from its cache.
+    """
+    digest = sha256()
+    for record in dataset.records[:episodes]:
+        videos = {key: record.video_path(dataset.root, key) for key in sorted(record.videos)}
+        if not all(path.is_file() for path in videos.values()):
+            return None
+        parts = [(key, asdict(record.videos[key]), path.stat().st_size) for key, path in videos.items()]
+        digest.update(json.dumps([record.length, parts]).encode())
+    return digest.hexdigest()
 
 
 def cache_features(
@@ -131,7 +173,7 @@ def cache_features(
         `output`, for `FeatureCache.open`.
 
     Raises:
-        EpisodeError: The folder holds a cache of another encoder, size or stride.
+        EpisodeError: The folder holds a cache of another encoder, size, stride or dataset.
     """
     dataset = Episodes.open(episodes)
     cache = _prepare(output, settings, dataset)
@@ -155,15 +197,23 @@ def _prepare(output: Path, settings: CacheSettings, dataset: Episodes) -> Featur
     wanted = Description(settings.encoder, SOURCES[settings.encoder], size, every, dataset.fps)
     if settings.variants:
         wanted = replace(wanted, variants=settings.variants, jitter=asdict(settings.jitter))
+    digest = digest_dataset(dataset)
+    if digest is not None:
+        wanted = replace(wanted, episodes=len(dataset), dataset_sha256=digest)
     if not (output / DESCRIPTION).is_file():
-        output.mkdir(parents=True, exist_ok=True)
-        temporary = output / f"{DESCRIPTION}.{os.getpid()}.tmp"  # several processes may come here together
-        temporary.write_text(json.dumps(asdict(wanted), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(output / DESCRIPTION)
+        _describe(output, wanted)
     cache = FeatureCache.open(output)
-    if cache.description != wanted:
-        raise EpisodeError(f"{output} holds features of {cache.description}, wanted {wanted}; use another folder")
-    return cache
+    here = cache.description
+    if replace(here, episodes=wanted.episodes, dataset_sha256=digest) != wanted:
+        raise EpisodeError(f"{output} holds features of {here}, wanted {wanted}; use another folder")
+    cache.check_dataset(dataset)
+    if None not in (here.dataset_sha256, digest) and here != wanted:  # it has grown
+        _describe(output, wanted)
+    return FeatureCache.open(output)
+
+
+def _describe(output: Path, description: Description) -> None:
+    write_text(output / DESCRIPTION, json.dumps(asdict(description), indent=1) + "\n", shared=True)
 
 
 def _encode_episode(
@@ -184,10 +234,8 @@ def _encode_episode(
                 encoded.append(encoder.encode(jitter_pictures(pair, light)).astype(encoder.storage))
             bar.update()
     for variant, encoded in enumerate(features):
-        temporary = cache.path(number, variant).with_suffix(".tmp")
-        with temporary.open("wb") as file:
+        with whole_file(cache.path(number, variant), shared=True) as partial, partial.open("wb") as file:
             np.save(file, np.stack(encoded))
-        temporary.replace(cache.path(number, variant))
 
 
 def _count(frames: int, every: int) -> int:

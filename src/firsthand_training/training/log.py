@@ -7,6 +7,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from firsthand_training.episodes.durable import write_text
+
 METRICS = "metrics.jsonl"
 
 
@@ -36,9 +38,7 @@ class Log:
         if not self.path.is_file():
             return
         kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _step(line) <= step]
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        temporary.replace(self.path)
+        write_text(self.path, "".join(f"{line}\n" for line in kept))
 
 
 def _step(line: str) -> float:

@@ -106,6 +106,8 @@ def load_sources(
         remembered.append(each.describe(source, factor))
     totals = {name: sum(each[name] for each in remembered) for name in ("episodes", "frames")}
     cache = {**asdict(reference.cache.description), "fps": reference.data.fps}
+    for name in ("episodes", "dataset_sha256"):  # of one dataset, which its source remembers
+        del cache[name]
     return sources, {**totals, "sources": remembered, "cache": cache}
 
 
@@ -126,6 +128,7 @@ class _Loaded:
 
     def describe(self, source: Source, slow_down: float) -> dict[str, Any]:
         """What is to be remembered."""
+        digest = self.cache.description.dataset_sha256
         return {
             "name": source.name,
             "dataset": self.data.root.name,
@@ -136,6 +139,7 @@ class _Loaded:
             "weight": source.weight,
             "slow_down": slow_down,
             "wrist_speed": asdict(self.speed),
+            **({"dataset_sha256": digest} if digest else {}),  # runs on caches without one go on as they began
         }
 
 

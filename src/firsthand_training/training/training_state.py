@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from firsthand.errors import CheckpointError
 from firsthand.space.normalization import Normalization
+from firsthand_training.episodes.durable import whole_file
 from firsthand_training.training.methods.interface import Method
 from firsthand_training.training.methods.registry import rebuild_method
 from firsthand_training.training.windows import Statistics
@@ -40,7 +41,7 @@ class TrainingState:
 
 
 def save_training_state(path: Path, state: TrainingState, description: Mapping[str, Any]) -> Path:
-    """Write the state to a temporary name, then rename.
+    """Replace the state at once: a crash at any moment leaves the old one or the new one.
 
     Args:
         path: Where to.
@@ -54,9 +55,8 @@ def save_training_state(path: Path, state: TrainingState, description: Mapping[s
         **_moments(state),
     }
     header = {"step": str(state.step), "description": json.dumps(description)}
-    temporary = path.with_suffix(".tmp")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata=header)
-    temporary.replace(path)
+    with whole_file(path) as partial:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata=header)
     return path
 
 

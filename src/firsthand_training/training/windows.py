@@ -259,8 +259,13 @@ class Windows:
 
 
 def load_episodes(root: Path, cache: FeatureCache) -> list[TrainingEpisode]:
-    """The episodes of a dataset with their cached features."""
+    """The episodes of a dataset with their cached features.
+
+    Raises:
+        EpisodeError: One of them is missing or damaged, or the features are of another dataset.
+    """
     dataset = Episodes.open(root)
+    cache.check_dataset(dataset)
     episodes = []
     for number in range(len(dataset)):
         data, features = dataset.episode(number), cache.features(number)
