@@ -27,7 +27,7 @@ from firsthand_training.training.methods.registry import AnyMethod, describe_met
 from firsthand_training.training.methods.world_model import WorldModelMethod
 from firsthand_training.training.processes import Processes, device_of_this_process, joined_processes
 from firsthand_training.training.sources import Mixture, MixtureSettings, Source, fit_statistics, load_sources
-from firsthand_training.training.stages import Start, take_over
+from firsthand_training.training.stages import Start, read_start, take_over
 from firsthand_training.training.supply import supply
 from firsthand_training.training.training_state import (
     STATE,
@@ -249,7 +249,8 @@ def _prepare(
     inside = [[source.episodes[each] for each in split[0]] for source, split in zip(sources, splits, strict=True)]
     outside = [[source.episodes[each] for each in split[1]] for source, split in zip(sources, splits, strict=True)]
     kinds = [source.embodiment for source in sources]
-    statistics = fit_statistics(list(zip(kinds, inside, strict=True)), start.statistics if start else None)
+    before = read_start(output / STATE) if (output / STATE).is_file() else start  # a run that goes on keeps its own
+    statistics = fit_statistics(list(zip(kinds, inside, strict=True)), before.statistics if before else None)
     mixture = Mixture(
         [Windows(part, statistics[kind], method.window) for kind, part in zip(kinds, inside, strict=True)],
         [source.weight for source in sources],
