@@ -42,7 +42,7 @@ def step(path, *kinds, needs=()):
 def test_steps_run_in_order_and_what_is_done_is_not_run_again(folder, capsys):
     done, new = folder / "done.json", folder / "new.json"
     done.write_text('{"complete": true}')
-    assert carry_out([step(done, "fail"), step(new, "pass", "write")], program=PROGRAM)
+    assert carry_out([step(done, "fail"), step(new, "pass", "write")], folder / "locks", program=PROGRAM)
     assert json.loads(new.read_text())["complete"]
     assert "[2/2] new" in capsys.readouterr().out
 
@@ -51,20 +51,22 @@ def test_a_failure_ends_nothing_but_what_needs_it(folder):
     bad, after, other = folder / "bad.json", folder / "after.json", folder / "other.json"
     steps = [step(bad, "fail"), step(after, "write", needs=(bad,)), step(other, "write")]
     with pytest.raises(FirsthandError, match="bad failed: exit status 3 of firsthand-lab fail"):
-        carry_out(steps, program=PROGRAM)
+        carry_out(steps, folder / "locks", program=PROGRAM)
     assert other.exists()
     assert not after.exists()
 
 
 def test_a_step_without_its_product_is_no_success(folder):
     with pytest.raises(FirsthandError, match="ended well without"):
-        carry_out([step(folder / "a.json", "pass")], program=PROGRAM)
+        carry_out([step(folder / "a.json", "pass")], folder / "locks", program=PROGRAM)
 
 
 def test_at_the_deadline_the_running_command_saves_what_it_has(folder):
     unfinished, never = folder / "a.json", folder / "b.json"
     begun = time.monotonic()
-    assert not carry_out([step(unfinished, "slow"), step(never, "write")], minutes=1.5 / 60, program=PROGRAM)
+    assert not carry_out(
+        [step(unfinished, "slow"), step(never, "write")], folder / "locks", minutes=1.5 / 60, program=PROGRAM
+    )
     assert time.monotonic() - begun < 30
     assert json.loads(unfinished.read_text()) == {"complete": False}
     assert not never.exists()
@@ -78,7 +80,7 @@ from pathlib import Path
 from firsthand_training.experiments.plan import Step
 from firsthand_training.experiments.run import carry_out
 product = Path({str(product)!r})
-carry_out([Step("a", (("slow", str(product)),), product)], program={PROGRAM!r})
+carry_out([Step("a", (("slow", str(product)),), product)], product.parent / "locks", program={PROGRAM!r})
 """
     process = subprocess.Popen([sys.executable, "-c", call], stderr=subprocess.DEVNULL)
     while not (folder / "a.json.begun").exists():
@@ -90,10 +92,10 @@ carry_out([Step("a", (("slow", str(product)),), product)], program={PROGRAM!r})
 
 
 def test_what_another_call_is_at_is_left_to_it(folder):
-    with _alone_at(folder / "a.json"):
-        assert not carry_out([step(folder / "a.json", "write")], program=PROGRAM)
+    with _alone_at(step(folder / "a.json"), folder / "locks"):
+        assert not carry_out([step(folder / "a.json", "write")], folder / "locks", program=PROGRAM)
     assert not (folder / "a.json").exists()
-    assert carry_out([step(folder / "a.json", "write")], program=PROGRAM)
+    assert carry_out([step(folder / "a.json", "write")], folder / "locks", program=PROGRAM)
 
 
 def test_results_of_an_interrupted_evaluation_are_not_done(folder):

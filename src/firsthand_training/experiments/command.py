@@ -52,7 +52,7 @@ class Experiment:
             return
         claim(self.output, scale)
         try:
-            finished = carry_out(steps, self.minutes)
+            finished = carry_out(steps, self.output / "locks", self.minutes)
         finally:
             print(write_report(table, scale, self.output, self.report or self.output / "report"))
         if not finished:

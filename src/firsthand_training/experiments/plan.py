@@ -7,6 +7,7 @@ root/
   scale.json                   the scale of everything below
   episodes/<embodiment>_<task> demonstrations; those of the video in three parts, so that shares of it can be taken
   features/<height>/..         of each dataset, one folder for each size and kind of picture
+  locks/                       what is being worked at
   <row>/pretrained             the run on video that the row starts from
   <row>/<task>                 the training run, and in `checkpoint` what it became
   <row>/<task>_<variant>.json  its trials

@@ -17,13 +17,16 @@ PROGRAM = (sys.executable, "-m", "firsthand_training.command")
 GRACE = 120.0  # [s], for a command to save what it has after it was asked to stop: a trial in progress is finished
 
 
-def carry_out(steps: Sequence[Step], minutes: float | None = None, program: Sequence[str] = PROGRAM) -> bool:
+def carry_out(
+    steps: Sequence[Step], locks: Path, minutes: float | None = None, program: Sequence[str] = PROGRAM
+) -> bool:
     """Run every step that is not done, each command in a process of its own.
 
     A step that fails ends nothing but what needs it. Several calls may share the work: what one is at, others leave.
 
     Args:
         steps: In order.
+        locks: Folder in which calls tell each other what they are at.
         minutes: Stop after so long, in the middle of a command if need be; the next call goes on there.
         program: What the commands are arguments of.
 
@@ -42,7 +45,7 @@ def carry_out(steps: Sequence[Step], minutes: float | None = None, program: Sequ
                 continue
             if deadline is not None and time.monotonic() >= deadline:
                 break
-            with _alone_at(step.product) as descriptor:
+            with _alone_at(step, locks) as descriptor:
                 if descriptor is None:
                     print(f"[{number}/{len(steps)}] {step.name}: another call is at it", flush=True)
                     continue
@@ -96,11 +99,10 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 @contextmanager
-def _alone_at(product: Path) -> Iterator[int | None]:
-    """A lock on a product that ends with the process that holds it; None if another one does."""
-    product.parent.parent.mkdir(parents=True, exist_ok=True)
-    name = product.parent.parent / f".{product.parent.name}-{product.stem}.lock"
-    with name.open("w") as file:
+def _alone_at(step: Step, locks: Path) -> Iterator[int | None]:
+    """A lock on a step that ends with the process that holds it; None if another one does."""
+    locks.mkdir(parents=True, exist_ok=True)
+    with (locks / step.name.replace("/", ".")).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
