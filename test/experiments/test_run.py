@@ -9,7 +9,7 @@ import pytest
 
 from firsthand.errors import FirsthandError
 from firsthand_training.experiments.plan import Step
-from firsthand_training.experiments.run import _alone_at, carry_out
+from firsthand_training.experiments.run import _alone_at, _ended_gently, carry_out
 
 WRITER = """
 import json, pathlib, sys, time
@@ -89,6 +89,25 @@ carry_out([Step("a", (("slow", str(product)),), product)], product.parent / "loc
     os.kill(process.pid, number)
     assert process.wait(30) != 0
     assert json.loads(product.read_text()) == {"complete": False}
+
+
+def test_what_is_started_in_the_background_hears_the_deadline_too(folder):
+    """Shells have background processes ignore SIGINT; a command that inherited that would be killed, not stopped."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        carry_out([step(folder / "a.json", "slow")], folder / "locks", minutes=1.5 / 60, program=PROGRAM)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert json.loads((folder / "a.json").read_text()) == {"complete": False}
+
+
+def test_under_nohup_a_lost_terminal_ends_nothing():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with _ended_gently():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_what_another_call_is_at_is_left_to_it(folder):

@@ -77,7 +77,7 @@ def _run(command: Sequence[str], deadline: float | None, lock: int) -> int | Non
     """The exit status of a command; None if time was up before it ended."""
     remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
     # A group of its own is asked to stop as a whole, by a deadline as by Ctrl-C; it keeps the lock if this one dies.
-    process = subprocess.Popen(command, start_new_session=True, pass_fds=(lock,))
+    process = subprocess.Popen(command, start_new_session=True, pass_fds=(lock,), preexec_fn=_hear_interrupts)
     try:
         return process.wait(remaining)
     except subprocess.TimeoutExpired:
@@ -86,6 +86,11 @@ def _run(command: Sequence[str], deadline: float | None, lock: int) -> int | Non
     except KeyboardInterrupt:
         _stop(process)
         raise
+
+
+def _hear_interrupts() -> None:
+    """In the new process: shells have what they start in the background ignore SIGINT, and that is inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
@@ -113,8 +118,11 @@ def _alone_at(step: Step, locks: Path) -> Iterator[int | None]:
 
 @contextmanager
 def _ended_gently() -> Iterator[None]:
-    """SIGTERM, and SIGHUP when a connection is lost, are as good as Ctrl-C: nobody is left behind at work."""
-    signals = (signal.SIGTERM, signal.SIGHUP)
+    """SIGTERM, and SIGHUP when a connection is lost, are as good as Ctrl-C: nobody is left behind at work.
+
+    What is ignored stays so: under `nohup` the work goes on without a terminal.
+    """
+    signals = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN]
     before = [signal.signal(each, signal.default_int_handler) for each in signals]
     try:
         yield
