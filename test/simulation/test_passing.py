@@ -4,7 +4,7 @@ import pytest
 from firsthand.simulation.tasks import TASKS
 from firsthand.simulation.tasks.interface import ObjectState
 from firsthand.simulation.tasks.passing import ZONE_CENTER, ZONE_HALF_SIZE
-from firsthand.simulation.tasks.push import START_RING
+from firsthand.simulation.tasks.starting import START_RING
 from firsthand.space.rotations import matrix_from_rpy
 
 PASSING = TASKS["passing"]

@@ -6,7 +6,7 @@ from firsthand.simulation.tasks import TASKS
 from firsthand.simulation.tasks.graspable import FAMILIAR, UNFAMILIAR
 from firsthand.simulation.tasks.interface import ObjectState
 from firsthand.simulation.tasks.pick_place import BOX, inner_half_size
-from firsthand.simulation.tasks.push import START
+from firsthand.simulation.tasks.starting import START
 from firsthand.space.rotations import matrix_from_rpy
 
 PICK_PLACE = TASKS["pick_place"]

@@ -7,7 +7,8 @@ from firsthand.errors import SimulationError
 from firsthand.simulation.tasks import TASKS, check_variant, find_task
 from firsthand.simulation.tasks.interface import ObjectState
 from firsthand.simulation.tasks.objects import FAMILIAR, UNFAMILIAR
-from firsthand.simulation.tasks.push import GOAL_CENTER, GOAL_HALF_SIZE, START, START_RING, in_goal
+from firsthand.simulation.tasks.push import GOAL_CENTER, GOAL_HALF_SIZE, in_goal
+from firsthand.simulation.tasks.starting import START, START_RING
 from firsthand.space.rotations import matrix_from_rpy
 
 PUSH = TASKS["push"]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.simulation.tasks.interface import ObjectState
+from firsthand.simulation.tasks.judging import UPRIGHT
 from firsthand.simulation.tasks.passing import ZONE_CENTER
-from firsthand.simulation.tasks.push import UPRIGHT
 from firsthand_training.demonstrations.actor import LEFT, RIGHT, Actor
 from firsthand_training.demonstrations.moving_hands import MovingHands
 from firsthand_training.demonstrations.transfer import Place, Transfer, TransferManner

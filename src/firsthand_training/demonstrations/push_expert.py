@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.simulation.tasks.interface import ObjectState
-from firsthand.simulation.tasks.push import GOAL_CENTER, GOAL_HALF_SIZE, standing
+from firsthand.simulation.tasks.judging import standing
+from firsthand.simulation.tasks.push import GOAL_CENTER, GOAL_HALF_SIZE
 from firsthand.space.rotations import matrix_from_rpy
 from firsthand_training.demonstrations.actor import RIGHT, Actor
 from firsthand_training.demonstrations.moving_hands import Move, MovingHands

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.simulation.tasks.interface import ObjectState
-from firsthand.simulation.tasks.push import UPRIGHT
+from firsthand.simulation.tasks.judging import UPRIGHT
 from firsthand.space.rotations import matrix_from_rpy
 from firsthand_training.demonstrations.actor import RIGHT
 from firsthand_training.demonstrations.minimum_jerk import STEP

@@ -3,32 +3,16 @@
 Their sides are upright from 4 to 10 cm above the table, where thumb and fingers meet them.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from firsthand.simulation.tasks.interface import Part, SceneObject
-from firsthand.simulation.tasks.objects import CREAM, FAMILIAR_COLORS, STEEL, UNFAMILIAR_COLORS, Shape
+from firsthand.simulation.tasks.objects import CREAM, STEEL, Shape, Shapes, draw_thing
 from firsthand.simulation.textures import Color, Texture
 
 
 def draw_graspable(variant: str, rng: np.random.Generator, position: tuple[float, float]) -> SceneObject:
     """One thing of the variant's shapes and colours, standing at `position`, turned at random."""
-    makers, colors = (FAMILIAR, FAMILIAR_COLORS) if variant == "id" else (UNFAMILIAR, UNFAMILIAR_COLORS)
-    kind = str(rng.choice(list(makers)))
-    color = colors[rng.integers(len(colors))]
-    parts, radius, height = makers[kind](rng, color)
-    return SceneObject(
-        name="object",
-        kind=kind,
-        parts=parts,
-        mass=float(rng.uniform(0.12, 0.3)),
-        friction=float(rng.uniform(0.40, 0.52)),
-        position=position,
-        yaw=float(rng.uniform(-np.pi, np.pi)),
-        radius=radius,
-        height=height,
-    )
+    return draw_thing(FAMILIAR if variant == "id" else UNFAMILIAR, variant, rng, position, (0.12, 0.3), (0.40, 0.52))
 
 
 def jar(rng: np.random.Generator, color: Color) -> Shape:
@@ -106,13 +90,13 @@ def _eyes(forward: float, height: float) -> tuple[Part, ...]:
     )
 
 
-FAMILIAR: dict[str, Callable[[np.random.Generator, Color], Shape]] = {
+FAMILIAR: Shapes = {
     "jar": jar,
     "packet": packet,
     "tumbler": tumbler,
     "toy": toy,
 }
-UNFAMILIAR: dict[str, Callable[[np.random.Generator, Color], Shape]] = {
+UNFAMILIAR: Shapes = {
     "hexagon": hexagon,
     "bottle": bottle,
     "house": house,

@@ -17,6 +17,7 @@ Array = NDArray[np.floating]
 Vector = tuple[float, float, float]
 
 VARIANTS = ("id", "ood")
+STRIPE = 0.006  # [m], half width of the painted edge of a zone
 TABLE_HEIGHT = 0.95  # [m]; the wrists, +-26 deg of pitch, work well over tables of 0.90 to 1.00 m
 
 

@@ -31,7 +31,28 @@ UNFAMILIAR_COLORS: tuple[Color, ...] = (
 
 def draw_object(variant: str, rng: np.random.Generator, position: tuple[float, float]) -> SceneObject:
     """One object of the variant's shapes and colours, standing at `position`, turned at random."""
-    makers, colors = (FAMILIAR, FAMILIAR_COLORS) if variant == "id" else (UNFAMILIAR, UNFAMILIAR_COLORS)
+    return draw_thing(FAMILIAR if variant == "id" else UNFAMILIAR, variant, rng, position, (0.15, 0.4), (0.25, 0.42))
+
+
+def draw_thing(
+    makers: "Shapes",
+    variant: str,
+    rng: np.random.Generator,
+    position: tuple[float, float],
+    mass: tuple[float, float],
+    friction: tuple[float, float],
+) -> SceneObject:
+    """One of several shapes in a colour of the variant, standing at `position`, turned at random.
+
+    Args:
+        makers: The shapes.
+        variant: `id` or `ood`.
+        rng: Decides.
+        position: Of its base, [m], world x and y.
+        mass: From and to, [kg].
+        friction: From and to.
+    """
+    colors = FAMILIAR_COLORS if variant == "id" else UNFAMILIAR_COLORS
     kind = str(rng.choice(list(makers)))
     color = colors[rng.integers(len(colors))]
     parts, radius, height = makers[kind](rng, color)
@@ -39,8 +60,8 @@ def draw_object(variant: str, rng: np.random.Generator, position: tuple[float, f
         name="object",
         kind=kind,
         parts=parts,
-        mass=float(rng.uniform(0.15, 0.4)),
-        friction=float(rng.uniform(0.25, 0.42)),
+        mass=float(rng.uniform(*mass)),
+        friction=float(rng.uniform(*friction)),
         position=position,
         yaw=float(rng.uniform(-np.pi, np.pi)),
         radius=radius,
@@ -50,6 +71,8 @@ def draw_object(variant: str, rng: np.random.Generator, position: tuple[float, f
 
 Shape = tuple[tuple[Part, ...], float, float]
 """The parts of an object, its radius and its height [m]."""
+Shapes = dict[str, Callable[[np.random.Generator, Color], Shape]]
+"""What makes each kind of object."""
 
 
 def box(rng: np.random.Generator, color: Color) -> Shape:
@@ -130,13 +153,13 @@ def figure(rng: np.random.Generator, color: Color) -> Shape:
     return (foot, body, head, *eyes), radius, 2 * half + 0.1
 
 
-FAMILIAR: dict[str, Callable[[np.random.Generator, Color], Shape]] = {
+FAMILIAR: Shapes = {
     "box": box,
     "cylinder": cylinder,
     "can": can,
     "mug": mug,
 }
-UNFAMILIAR: dict[str, Callable[[np.random.Generator, Color], Shape]] = {
+UNFAMILIAR: Shapes = {
     "bottle": bottle,
     "prism": prism,
     "carton": carton,

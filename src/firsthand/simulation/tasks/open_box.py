@@ -9,7 +9,8 @@ import numpy as np
 
 from firsthand.simulation.tasks.boxes import FLAPS, Place, draw_box
 from firsthand.simulation.tasks.interface import ObjectState, SceneObject, Setup
-from firsthand.simulation.tasks.push import draw_posture, standing
+from firsthand.simulation.tasks.judging import standing
+from firsthand.simulation.tasks.starting import draw_posture
 from firsthand.simulation.tasks.surroundings import draw_surroundings
 
 TABLE_HEIGHT = 0.87  # [m]: hands that reach down into a box, fingers 35 deg down, work well at 0.95 to 1.10 m

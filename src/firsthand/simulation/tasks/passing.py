@@ -9,10 +9,12 @@ can just reach the nearest starts; whether an object was passed to it is then no
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from firsthand.simulation.tasks.graspable import draw_graspable
-from firsthand.simulation.tasks.interface import Array, Marker, ObjectState, Setup
-from firsthand.simulation.tasks.push import STRIPE, at_rest, draw_posture, draw_start, standing
+from firsthand.simulation.tasks.interface import STRIPE, Marker, ObjectState, Setup
+from firsthand.simulation.tasks.judging import at_rest, standing, way_to_zone
+from firsthand.simulation.tasks.starting import draw_posture, draw_start
 from firsthand.simulation.tasks.surroundings import draw_surroundings
 
 ZONE_CENTER = (0.37, 0.345)  # [m], world
@@ -38,7 +40,7 @@ class Passing:
     def reached(self, setup: Setup, objects: Mapping[str, ObjectState]) -> bool:
         """Whether the object stands at rest inside the zone."""
         state = objects[setup.objects[0].name]
-        return _way_to_zone(state.position) == 0.0 and standing(state, setup.table_height) and at_rest(state)
+        return _way(state.position) == 0.0 and standing(state, setup.table_height) and at_rest(state)
 
     def progress(self, setup: Setup, objects: Mapping[str, ObjectState]) -> float:
         """Share of the way from where the object started to the edge of the zone; 0 if it has fallen."""
@@ -46,13 +48,11 @@ class Passing:
         state = objects[thing.name]
         if state.rotation[2, 2] < FALLEN:
             return 0.0
-        way = _way_to_zone(np.array(thing.position))
-        return float(np.clip(1.0 - _way_to_zone(state.position) / way, 0.0, 1.0))
+        return float(np.clip(1.0 - _way(state.position) / _way(thing.position), 0.0, 1.0))
 
 
-def _way_to_zone(position: Array) -> float:
-    """Distance on the table from a position to the zone's rectangle, [m]."""
-    return float(np.linalg.norm(np.maximum(np.abs(position[:2] - ZONE_CENTER) - ZONE_HALF_SIZE, 0.0)))
+def _way(position: ArrayLike) -> float:
+    return way_to_zone(position, ZONE_CENTER, ZONE_HALF_SIZE)
 
 
 def _zone_markers() -> tuple[Marker, ...]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from firsthand.simulation.tasks.graspable import draw_graspable
 from firsthand.simulation.tasks.interface import Array, ObjectState, Part, SceneObject, Setup
-from firsthand.simulation.tasks.push import at_rest, draw_posture, draw_start, standing
+from firsthand.simulation.tasks.judging import at_rest, standing
+from firsthand.simulation.tasks.starting import draw_posture, draw_start
 from firsthand.simulation.tasks.surroundings import draw_surroundings
 from firsthand.simulation.textures import Color
 
