@@ -4,7 +4,6 @@ An interrupted run goes on exactly where it was: the data order and every random
 """
 
 import json
-import os
 import resource
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -79,7 +78,7 @@ class TrainSettings:
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16 is for GPUs; CPUs without the instructions are thirty times slower with it."""
     threads: int = 0
-    """CPU threads; 0 takes one per core."""
+    """CPU threads; 0 takes one per core that this process may use, or OMP_NUM_THREADS."""
     workers: int = 0
     """Processes that make batches ahead of time; 0 makes each when it is due, which is best without a GPU."""
     tensorboard: bool = False
@@ -147,7 +146,8 @@ def fit_sources(
     progress: bool = True,
 ) -> Path:
     """Train on sources in memory; see `train`."""
-    torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
     device = device_of_this_process(settings.device)
     with joined_processes() as processes, Interruption() as interruption:
         _check_enough_work(settings, processes)
