@@ -30,7 +30,7 @@ OFFLINE = {
     "demonstrations": {"episodes"},
     "models": set(),
     "training": {"episodes", "models"},
-    "evaluation": {"episodes", "demonstrations"},
+    "evaluation": {"episodes", "labels", "demonstrations"},
     "experiments": {"episodes", "models", "training", "evaluation"},
     "command": {"episodes", "labels", "demonstrations", "models", "training", "evaluation", "experiments"},
 }

@@ -10,6 +10,7 @@ FirsthandError
 ├── LaunchError           a launch file that our runner cannot start
 ├── InferenceError        a graph that cannot run as asked, or lost too much precision
 │   └── ProviderError     no such provider in this build of ONNX Runtime, or it does not start
+├── LabelError            a video, or what a stage of labelling made of it, that cannot be used
 ├── ImageError            a frame that is not what the camera info promised
 └── SimulationError       a scene or task that cannot be built
 
@@ -65,6 +66,10 @@ class InferenceError(FirsthandError, ValueError):
 
 class ProviderError(InferenceError):
     """What a graph should run on is not in this build of ONNX Runtime, or does not start."""
+
+
+class LabelError(FirsthandError, ValueError):
+    """A video, or what a stage of labelling made of it, cannot be used."""
 
 
 class ImageError(FirsthandError, ValueError):
