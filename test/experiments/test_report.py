@@ -3,6 +3,7 @@ import json
 import pytest
 
 from firsthand.policy.checkpoint import sha256
+from firsthand_training.experiments.held_out import mean_skills, read_held_out
 from firsthand_training.experiments.plan import policy_path, result_path
 from firsthand_training.experiments.report import page, read_outcomes, write_report
 from firsthand_training.experiments.scales import SCALES
@@ -79,3 +80,37 @@ def test_page_figure_and_numbers_are_written_together(root):
     assert numbers["scale"]["trials"] == SMOKE.trials
     assert sum(numbers["rows"]["HAT"]["push/id"].values()) == 6
     assert written.with_suffix(".png").is_file()
+
+
+def validated(root, row, task, skill, end=""):
+    """The metrics of a run: two validations, the last of which counts, and what came after."""
+    ahead = {} if skill is None else {"skill": skill, "skill/moving": 2 * skill, "skill/4": skill, "skill/8": 3 * skill}
+    last = {"action/wrist_mm": 20.0, "hold/wrist_mm": 40.0, **ahead}
+    lines = [{"step": 5, "validation/robot/action/wrist_mm": 90.0}]
+    lines += [{"step": 10, **{f"validation/robot/{name}": value for name, value in last.items()}}, {"step": 11, "a": 1}]
+    path = policy_path(root, row, task).parent.parent / "metrics.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines) + end)
+
+
+def test_the_page_tells_how_far_policies_foresee_held_out_demonstrations(root):
+    validated(root, HAT, "push", None)
+    validated(root, OURS, "push", 0.125)
+    written = write_report(TABLE_1, SMOKE, root, root / "report").read_text()
+    assert "| push | HAT | 20.0 (40.0) | - | - |" in written
+    assert "| push | Ours | 20.0 (40.0) | 0.12 | 0.25 |" in written
+    assert (root / "report" / "table1_skill.png").is_file()
+    assert json.loads((root / "report" / "table1.json").read_text())["held_out"]["Ours"]["push"]["ahead"]["8"] == 0.375
+
+
+def test_a_line_that_a_kill_cut_short_is_passed_over(root):
+    validated(root, OURS, "push", 0.125, end='{"step": 12, "valid')
+    assert read_held_out(OURS, root)["push"].step == 10
+
+
+def test_skills_are_averaged_over_the_tasks_that_all_rows_have(root):
+    other = TABLE_1.rows[2]
+    for row, task, skill in ((OURS, "push", 0.1), (OURS, "pick_place", 0.3), (other, "push", 0.5)):
+        policy(root, row, task)
+        validated(root, row, task, skill)
+    rows = {row: read_held_out(row, root) for row in (HAT, OURS, other)}
+    assert mean_skills(rows) == {"Ours": {4: 0.1, 8: pytest.approx(0.3)}, other.label: {4: 0.5, 8: 1.5}}

@@ -64,6 +64,23 @@ def plot_success_grid(
     return _save(grid[0, 0], output)
 
 
+def plot_skills(rows: Mapping[str, Mapping[int, float]], rate: float, output: Path) -> Path:
+    """Feature skill of several methods over the time ahead.
+
+    Args:
+        rows: Label of the method to skill by steps ahead.
+        rate: Steps a second, [Hz].
+        output: A .png or .svg file.
+    """
+    _, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+    for label, skills in rows.items():
+        axes.plot([step / rate for step in skills], list(skills.values()), "o-", markersize=4, label=label)
+    axes.axhline(0, color=QUIET)
+    axes.set(xlabel="time ahead [s]", ylabel="feature skill over copying")
+    axes.legend(frameon=False, fontsize=9)
+    return _save(axes, output)
+
+
 def plot_horizon(report: OpenLoopReport, rate: float, output: Path) -> Path:
     """Errors of policy and baselines, and feature skill if there is any, against time into the chunk."""
     count = 4 if report.feature_skill else 3

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from firsthand.simulation.lockstep import RATE
 from firsthand.simulation.tasks.interface import VARIANTS
 from firsthand_training.episodes.durable import write_text
-from firsthand_training.evaluation.figures import plot_success_grid
+from firsthand_training.evaluation.figures import plot_skills, plot_success_grid
 from firsthand_training.evaluation.statistics import PairedDifference, Proportion, paired_difference, proportion
+from firsthand_training.experiments.held_out import HeldOut, held_out_table, mean_skills, read_held_out
 from firsthand_training.experiments.plan import is_of, policy_path, read_json, result_path
 from firsthand_training.experiments.scales import Scale
 from firsthand_training.experiments.tables import TASKS, Row, Table
@@ -18,7 +20,7 @@ Outcomes = dict[tuple[str, str], dict[int, bool]]
 
 
 def write_report(table: Table, scale: Scale, root: Path, output: Path) -> Path:
-    """Gather the trials that there are and write `<table>.md`, `<table>.png` and `<table>.json` into a folder.
+    """Gather the trials that there are and write `<table>.md`, `<table>.json` and figures into a folder.
 
     Returns:
         The page.
@@ -28,13 +30,21 @@ def write_report(table: Table, scale: Scale, root: Path, output: Path) -> Path:
     figure = output / f"{table.name}.png"
     panels = [[*(f"{task} {variant}" for task in TASKS), f"all {variant}"] for variant in VARIANTS]
     plot_success_grid({row.label: _proportions(outcomes) for row, outcomes in rows.items()}, panels, figure)
+    held_out = {row: read_held_out(row, root) for row in table.rows}
+    skills = mean_skills(held_out)
+    if skills:
+        plot_skills(skills, RATE, output / f"{table.name}_skill.png")
     numbers = {
         "table": asdict(table),
         "scale": asdict(scale),
         "rows": {row.label: _plain(outcomes) for row, outcomes in rows.items()},
+        "held_out": {
+            row.label: {task: asdict(values) for task, values in tasks.items()} for row, tasks in held_out.items()
+        },
     }
     write_text(output / f"{table.name}.json", json.dumps(numbers, indent=1) + "\n")
-    write_text(output / f"{table.name}.md", page(table, scale, rows, figure.name))
+    text = page(table, scale, rows, figure.name) + foresight(table, held_out)
+    write_text(output / f"{table.name}.md", text)
     return output / f"{table.name}.md"
 
 
@@ -68,6 +78,19 @@ def page(table: Table, scale: Scale, rows: Mapping[Row, Outcomes], figure: str) 
             "",
         ]
     )
+
+
+def foresight(table: Table, held_out: Mapping[Row, Mapping[str, HeldOut]]) -> str:
+    """The part of the page on held-out demonstrations; nothing before a policy is there."""
+    lines = held_out_table(held_out)
+    if not lines:
+        return ""
+    text = (
+        "On the robot's demonstrations that were held out, at the end of training. Feature skill is 1 - error / "
+        "error of copying the current features: 0 is as good as copying."
+    )
+    figure = [f"![Feature skill by time ahead]({table.name}_skill.png)", ""] if mean_skills(held_out) else []
+    return "\n".join(["", text, "", *lines, "", *figure])
 
 
 def _success_table(table: Table, rows: Mapping[Row, Outcomes]) -> list[str]:
