@@ -200,17 +200,23 @@ def _open_policy(settings: ClosedLoopSettings) -> None:
         _policy = open_encoder(encoder.name, encoder.image_size, precision=settings.precision), policy
 
 
-def _run_trial(settings: ClosedLoopSettings, seed: int) -> Trial:
-    model = RobotModel.load()
-    body = SimulatedBody(settings.task, settings.variant, seed)
+def run_trial(body: SimulatedBody, model: RobotModel, agent: Agent) -> Observation:
+    """Let an agent act until the task is done or time is up; returns what was observed last."""
     lockstep = LockStep(body, model)
-    agent, close = _make_agent(settings, body, model, seed)
     observation = lockstep.observe()
     while not body.success() and not body.timed_out():
         observation = lockstep.step(agent.act(observation))
+    return observation
+
+
+def _run_trial(settings: ClosedLoopSettings, seed: int) -> Trial:
+    model = RobotModel.load()
+    body = SimulatedBody(settings.task, settings.variant, seed)
+    agent, close = _make_agent(settings, body, model, seed)
+    last = run_trial(body, model, agent)
     close()
     kind = body.scene.setup.objects[0].kind
-    return Trial(seed, body.success(), observation.stamp_ns / SECOND, round(body.progress(), 4), kind)
+    return Trial(seed, body.success(), last.stamp_ns / SECOND, round(body.progress(), 4), kind)
 
 
 def _make_agent(

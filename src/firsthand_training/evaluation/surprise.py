@@ -17,11 +17,11 @@ from firsthand.policy.checkpoint import find_checkpoint
 from firsthand.policy.session import Policy, Prediction
 from firsthand.policy.surprise import QUANTILE, Foresight, Residuals, Usual, calibrate, pool_features, write_usual
 from firsthand.robot.model import RobotModel
-from firsthand.simulation.lockstep import RATE, LockStep
+from firsthand.simulation.lockstep import RATE
 from firsthand.simulation.renderer import StereoRenderer
 from firsthand.simulation.simulated_body import SimulatedBody
 from firsthand.vision.encoders import StereoEncoder, open_encoder
-from firsthand_training.evaluation.closed_loop import STEP_NS, PolicyAgent
+from firsthand_training.evaluation.closed_loop import STEP_NS, PolicyAgent, run_trial
 from firsthand_training.evaluation.open_loop import Recording
 from firsthand_training.evaluation.recordings import read_recordings
 
@@ -92,10 +92,7 @@ def _trials(policy: Policy, encoder: StereoEncoder, settings: CalibrationSetting
         body = SimulatedBody(policy.manifest.task, settings.variant, seed)
         renderer = StereoRenderer(body.scene)
         agent = PolicyAgent(encoder, witness, renderer, settings.every, latency=0)
-        lockstep = LockStep(body, model)
-        observation = lockstep.observe()
-        while not body.success() and not body.timed_out():
-            observation = lockstep.step(agent.act(observation))
+        run_trial(body, model, agent)
         renderer.close()
         if body.success():
             yield witness.residuals
