@@ -71,6 +71,7 @@ setup(
         "sim": SIM,
         "models": MODELS,
         "train": [*SIM, *MODELS, *TRAIN, "pyarrow>=15", "matplotlib>=3.8"],
+        "cluster": ["ray>=2.40"],
         "evaluate": [*SIM, *MODELS, "pyarrow>=15", "matplotlib>=3.8"],
         "dev": DEV,
         "test": DEV,
