@@ -94,7 +94,7 @@ class Observations:
     @property
     def usable(self) -> Booleans:
         """(B,), hands with enough keypoints, three of the palm's among them."""
-        seen = np.isfinite(self.keypoints).all(axis=-1)
+        seen = known_keypoints(self.keypoints)
         return (seen.sum(axis=1) >= FEWEST) & (seen[:, PALM].sum(axis=1) >= 4) & (self.confidence > 0)
 
 
@@ -172,7 +172,7 @@ def linearize(
     """
     count = len(pose)
     seen = see(pose, observed.side, shape, observed.intrinsics, observed.offsets, with_shape)
-    known = np.isfinite(observed.keypoints).all(axis=-1)
+    known = known_keypoints(observed.keypoints)
     scale = np.sqrt(np.clip(observed.confidence, 0.0, 1.0))[:, None] / sigma * known
     raw = np.where(known[..., None], seen.pixels - observed.keypoints, 0.0) * scale[..., None]
     squared = (raw**2).sum(axis=-1) / settings.robust**2
@@ -228,6 +228,11 @@ def estimate_noise(pose: HandPose, observed: Observations, shape: Array, setting
         free = 1 - float(np.median(swallowed)) / 42
         spread = float(np.nanmedian(left) / np.sqrt(2 * np.log(2)) / np.sqrt(max(free, 0.1)))
     return max(spread, NOISE_FLOOR)
+
+
+def known_keypoints(keypoints: Array) -> Booleans:
+    """(B, 21), which of (B, 21, 2) there are."""
+    return np.asarray(np.isfinite(keypoints).all(axis=-1))
 
 
 def hand_sizes(keypoints: Array) -> Array:
