@@ -26,8 +26,9 @@ RUNTIME = {
 
 OFFLINE = {
     "episodes": set(),
-    "labels": {"episodes"},
-    "demonstrations": {"episodes"},
+    "hand_bones": set(),
+    "labels": {"episodes", "hand_bones"},
+    "demonstrations": {"episodes", "hand_bones"},
     "models": set(),
     "training": {"episodes", "models"},
     "evaluation": {"episodes", "labels", "demonstrations"},

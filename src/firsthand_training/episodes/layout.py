@@ -36,6 +36,9 @@ JOINT_ACTION = "action.joints"
 STAMP = "observation.stamp_ns"
 QUALITY = "observation.quality"  # optional
 ORIGIN = "observation.origin"  # optional: where F_R has moved to, with a head that moves
+SIGMA = "observation.sigma"  # optional: how far labels from video may be off
+SIGMA_NAMES = tuple(f"{side}_{what}" for what in ("wrist", "rotation", "tips") for side in CAMERAS)  # [m], [rad], [m]
+COPY_OF = "video.copy_of"  # in the description of a view: a single camera's picture stands for both eyes
 VECTORS = (STATE, ACTION)
 JOINT_VECTORS = (JOINT_STATE, JOINT_ACTION)  # not of people, who have no joints that are measured
 
@@ -54,6 +57,8 @@ class EpisodeSettings:
     robot_type: str = "unitree_h1_2_inspire"  # or "human" (a person's hands, tracked) or "video" (labels from video)
     quality: bool = False  # whether every frame says how far its hand state is to be believed
     origin: bool = False  # whether every frame says where its F_R is
+    sigma: bool = False  # whether every frame says how far its hand state may be off
+    one_camera: bool = False  # both views are the same picture, of a video without a second eye
     preset: str = "veryfast"  # x264's; slower presets save little at this quality
     crf: int = 18  # x264's constant quality; smaller is better
     keyframe_interval: int = 5  # [frames], how many are decoded at most to reach one
@@ -112,7 +117,8 @@ def features(settings: EpisodeSettings) -> dict[str, dict[str, Any]]:
         STAMP: _feature("int64", 1),
         **({QUALITY: _feature("float32", 1)} if settings.quality else {}),
         **({ORIGIN: _feature("float32", 3, ["x", "y", "z"])} if settings.origin else {}),
-        **{key: _video_feature(settings) for key in IMAGE_KEYS},
+        **({SIGMA: _feature("float32", len(SIGMA_NAMES), list(SIGMA_NAMES))} if settings.sigma else {}),
+        **{key: _video_feature(settings, key) for key in IMAGE_KEYS},
         "timestamp": _feature("float32", 1),
         "frame_index": _feature("int64", 1),
         "episode_index": _feature("int64", 1),
@@ -183,7 +189,7 @@ def _joint_feature(settings: EpisodeSettings) -> dict[str, Any]:
     return _feature("float32", len(settings.joint_names), list(settings.joint_names))
 
 
-def _video_feature(settings: EpisodeSettings) -> dict[str, Any]:
+def _video_feature(settings: EpisodeSettings, key: str) -> dict[str, Any]:
     return {
         "dtype": "video",
         "shape": [settings.height, settings.width, 3],
@@ -197,5 +203,6 @@ def _video_feature(settings: EpisodeSettings) -> dict[str, Any]:
             "video.fps": settings.fps,
             "video.channels": 3,
             "has_audio": False,
+            **({COPY_OF: IMAGE_KEYS[0]} if settings.one_camera and key != IMAGE_KEYS[0] else {}),
         },
     }

@@ -46,6 +46,7 @@ class Frame:
     images: NDArray[np.uint8]  # (2, H, W, 3) RGB, left then right
     quality: float = 1.0  # 0 to 1, how far `state` is to be believed; kept if the dataset's settings say so
     origin: Array | None = None  # (3,), [m], of F_R at t in a fixed one with its axes; wanted if the settings say so
+    sigma: Array | None = None  # (6,), in the order of `layout.SIGMA_NAMES`; wanted if the settings say so
 
 
 class EpisodeWriter:
@@ -175,6 +176,8 @@ class EpisodeWriter:
             raise ShapeError(f"expected uint8 images {expected}, got {frame.images.dtype} {frame.images.shape}")
         if self.settings.origin and (frame.origin is None or frame.origin.shape != (3,)):
             raise EpisodeError(f"expected the origin of F_R, 3 numbers, got {frame.origin}")
+        if self.settings.sigma:
+            _check_vector("sigma", np.zeros(0) if frame.sigma is None else frame.sigma, len(layout.SIGMA_NAMES))
         if not 0 <= frame.quality <= 1:
             raise EpisodeError(f"expected a quality from 0 to 1, got {frame.quality}")
         if self._frames and frame.stamp_ns <= self._frames[-1].stamp_ns:
@@ -216,6 +219,7 @@ class EpisodeWriter:
         frames = np.arange(record.length, dtype=np.int64)
         quality = np.array([frame.quality for frame in self._frames], dtype=np.float32)
         origin = np.array([frame.origin for frame in self._frames], dtype=np.float32) if self.settings.origin else None
+        sigma = np.array([frame.sigma for frame in self._frames], dtype=np.float32) if self.settings.sigma else None
         joints = {
             layout.JOINT_STATE: np.array([frame.joints for frame in self._frames], dtype=np.float32),
             layout.JOINT_ACTION: np.array([frame.action_joints for frame in self._frames], dtype=np.float32),
@@ -227,6 +231,7 @@ class EpisodeWriter:
             layout.STAMP: np.array([frame.stamp_ns for frame in self._frames], dtype=np.int64),
             **({layout.QUALITY: quality} if self.settings.quality else {}),
             **({} if origin is None else {layout.ORIGIN: origin}),
+            **({} if sigma is None else {layout.SIGMA: sigma}),
             "timestamp": (frames / self.settings.fps).astype(np.float32),
             "frame_index": frames,
             "episode_index": np.full(record.length, record.index, dtype=np.int64),
@@ -292,6 +297,7 @@ def _without_images(frame: Frame) -> Frame:
         images=np.empty((0,), dtype=np.uint8),
         quality=float(frame.quality),
         origin=None if frame.origin is None else np.array(frame.origin),
+        sigma=None if frame.sigma is None else np.array(frame.sigma),
     )
 
 

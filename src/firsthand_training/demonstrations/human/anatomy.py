@@ -10,7 +10,7 @@ so three numbers, `angles`, place a fingertip:
     1   bend       at the knuckle; of the thumb at its base
     2   curl       of the second joint; the third follows by `CURL_SHARE`
 
-Proportions: Buryanov and Kotiuk, "Proportions of Hand Segments", Int. J. Morphol. 28(3), 2010, table 2.
+The lengths of the bones are those of `hand_bones.py`.
 """
 
 from dataclasses import dataclass
@@ -19,23 +19,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from firsthand.space.rotations import matrix_from_rotation_vector, matrix_from_rpy
+from firsthand.space.rotations import matrix_from_rotation_vector
+from firsthand_training.hand_bones import BASES, MEAN_LENGTH, SEGMENTS, base_rotations, spread_axes
 
 Array = NDArray[np.floating]
 
-MEAN_LENGTH = 0.186  # [m], wrist to middle fingertip, of the hand in the tables below
 DIGITS = ("thumb", "index", "middle", "ring", "little")
 BONES = ("proximal", "middle", "distal")
 
-_SEGMENTS = np.array(  # (5, 3), [m]; the last one with 4 mm of flesh; the thumb's first is its metacarpal
-    [
-        [0.0462, 0.0316, 0.0257],
-        [0.0420, 0.0240, 0.0198],
-        [0.0466, 0.0275, 0.0214],
-        [0.0434, 0.0270, 0.0213],
-        [0.0345, 0.0195, 0.0200],
-    ]
-)
 _RADII = np.array(  # (5, 4), [m], of a digit at its base, its two joints and its tip
     [
         [0.0130, 0.0110, 0.0098, 0.0066],
@@ -45,19 +36,6 @@ _RADII = np.array(  # (5, 4), [m], of a digit at its base, its two joints and it
         [0.0086, 0.0072, 0.0063, 0.0050],
     ]
 )
-_BASES = np.array(  # (5, 3), [m], where the chains begin
-    [
-        [0.0240, 0.0230, -0.0120],
-        [0.0920, 0.0245, -0.0010],
-        [0.0935, 0.0030, 0.0010],
-        [0.0880, -0.0165, -0.0015],
-        [0.0800, -0.0345, -0.0065],
-    ]
-)
-_SPLAY = np.array([0.08, 0.0, -0.06, -0.13])  # [rad], of the four fingers at spread 0
-_THUMB_ALONG = np.array([0.74, 0.62, -0.26])  # of its first bone at rest, in the wrist frame
-_THUMB_NAIL = np.array([-0.62, 0.48, 0.60])  # roughly where its nail looks
-_OPPOSITION_AXIS = np.array([-0.95, 0.0, 0.32])  # swings the thumb below the palm
 
 CURL_SHARE = np.array([0.9, 0.67, 0.67, 0.67, 0.67])  # third joint / second joint
 LOWER = np.array([[-0.25, -0.45, -0.15], *[[-0.35, -0.35, 0.0]] * 4])  # (5, 3), [rad]
@@ -79,7 +57,7 @@ class Hand:
     @cached_property
     def segments(self) -> Array:
         """Lengths of the bones, (5, 3), [m]."""
-        return self.scale * _SEGMENTS
+        return self.scale * SEGMENTS
 
     @cached_property
     def radii(self) -> Array:
@@ -90,18 +68,9 @@ class Hand:
     def bases(self) -> Array:
         """wrist_from_digit at angles of 0, (5, 4, 4)."""
         poses = np.tile(np.eye(4), (5, 1, 1))
-        poses[:, :3, 3] = self.scale * _BASES * [1.0, self.breadth, self.breadth]
-        poses[0, :3, :3] = _thumb_rotation()
-        for digit, splay in enumerate(_SPLAY, start=1):
-            poses[digit, :3, :3] = matrix_from_rpy(0.0, 0.0, splay)
+        poses[:, :3, 3] = self.scale * BASES * [1.0, self.breadth, self.breadth]
+        poses[:, :3, :3] = base_rotations()
         return poses
-
-    @cached_property
-    def spread_axes(self) -> Array:
-        """Unit axes of the first joints, (5, 3), each in the frame of its digit's base."""
-        axes = np.tile([0.0, 0.0, 1.0], (5, 1))
-        axes[0] = _thumb_rotation().T @ (_OPPOSITION_AXIS / np.linalg.norm(_OPPOSITION_AXIS))
-        return axes
 
     def bones(self, angles: Array) -> Array:
         """wrist_from_bone of every bone.
@@ -115,7 +84,7 @@ class Hand:
         angles = np.asarray(angles, dtype=float)
         spread, bend, curl = np.moveaxis(angles, -1, 0)
         bases = self.bases
-        first = bases[:, :3, :3] @ matrix_from_rotation_vector(spread[..., None] * self.spread_axes) @ _pitch(bend)
+        first = bases[:, :3, :3] @ matrix_from_rotation_vector(spread[..., None] * spread_axes()) @ _pitch(bend)
         second = first @ _pitch(curl)
         third = second @ _pitch(CURL_SHARE * curl)
         poses = np.zeros((*angles.shape[:-1], 3, 4, 4))
@@ -156,18 +125,8 @@ class Hand:
         return angles
 
 
-MIRROR = np.array([1.0, -1.0, 1.0])
-"""Turns points of a right hand's wrist frame into a left hand's, and back."""
-
 _NUDGE = 1e-4  # [rad]
 _DAMPING = 0.002  # [m/rad]
-
-
-def _thumb_rotation() -> Array:
-    along = _THUMB_ALONG / np.linalg.norm(_THUMB_ALONG)
-    nail = _THUMB_NAIL - (_THUMB_NAIL @ along) * along
-    nail /= np.linalg.norm(nail)
-    return np.stack([along, np.cross(nail, along), nail], axis=1)
 
 
 def _pitch(angle: Array) -> Array:

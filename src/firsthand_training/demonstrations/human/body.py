@@ -23,13 +23,14 @@ from firsthand.space.rotations import (
     quaternion_wxyz_from_matrix,
     rotation_vector_from_matrix,
 )
-from firsthand_training.demonstrations.human.anatomy import DIGITS, MIRROR
+from firsthand_training.demonstrations.human.anatomy import DIGITS
 from firsthand_training.demonstrations.human.arms import SHOULDERS_FROM_EYES, pose_arm
 from firsthand_training.demonstrations.human.hand_model import names
 from firsthand_training.demonstrations.human.head import Head
 from firsthand_training.demonstrations.human.person import Person
 from firsthand_training.demonstrations.human.scene import HEAD, TRUNK, HumanScene, build_human_scene
 from firsthand_training.demonstrations.human.shapes import angles_of
+from firsthand_training.hand_bones import MIRROR
 
 Array = NDArray[np.floating]
 

@@ -14,9 +14,10 @@ from firsthand.simulation.robot import FELT_GROUP, ROBOT_BITS, SHOWN_GROUP
 from firsthand.simulation.textures import Color
 from firsthand.space.hand_state import SIDES
 from firsthand.space.rotations import quaternion_wxyz_from_matrix
-from firsthand_training.demonstrations.human.anatomy import BONES, CURL_SHARE, DIGITS, LOWER, MIRROR, UPPER, Hand
+from firsthand_training.demonstrations.human.anatomy import BONES, CURL_SHARE, DIGITS, LOWER, UPPER, Hand
 from firsthand_training.demonstrations.human.person import Person
 from firsthand_training.demonstrations.human.surface import BIND_ANGLES, FOREARM_LENGTH, PALM, Skin, flesh, make_skin
+from firsthand_training.hand_bones import MIRROR, spread_axes
 
 Array = NDArray[np.floating]
 
@@ -95,7 +96,7 @@ def _add_digit(spec: "mujoco.MjSpec", wrist: "mujoco.MjsBody", person: Person, s
         )
         body.gravcomp = 1.0
         if part == 0:
-            axis = _mirrored_axis(hand.spread_axes[digit], side)
+            axis = _mirrored_axis(spread_axes()[digit], side)
             _add_joint(spec, body, f"{name}_spread", axis, LOWER[digit, 0], UPPER[digit, 0])
             _add_joint(spec, body, f"{name}_bend", _BEND, LOWER[digit, 1], UPPER[digit, 1])
         elif part == 1:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from firsthand_training.demonstrations.human.anatomy import MEAN_LENGTH, MIRROR, Hand
+from firsthand_training.demonstrations.human.anatomy import Hand
+from firsthand_training.hand_bones import MEAN_LENGTH, MIRROR
 
 Array = NDArray[np.floating]
 
