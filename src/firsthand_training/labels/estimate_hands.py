@@ -19,7 +19,7 @@ from firsthand_training.labels.hand_networks.landmarks import Hand, LandmarkNetw
 from firsthand_training.labels.hand_networks.regions import Picture, region_of_keypoints
 from firsthand_training.labels.hand_networks.wilor import Wilor
 from firsthand_training.labels.stage_files import KEYPOINTS, Clip, HandPoses, Hands, load_stage, save_stage
-from firsthand_training.labels.video import Image, Video, frames, open_video
+from firsthand_training.labels.video import Video, frames, open_video
 
 Array = NDArray[np.floating]
 Integers = NDArray[np.int64]
@@ -112,12 +112,12 @@ def _seen_in(hands: Hands, clip: Clip) -> _Seen:
 
 def _with_landmarks(video: Video, clip: Clip, seen: _Seen, settings: EstimateSettings) -> HandPoses:
     keypoints, confidence = seen.keypoints.copy(), np.nan_to_num(seen.score)
-    confidence[np.isnan(keypoints).any(axis=(2, 3))] = 0.0
+    confidence[~_known(keypoints)] = 0.0
     places = interpolate(seen.keypoints, settings.longest_gap)
-    missing = np.isnan(keypoints).any(axis=(2, 3)) & ~np.isnan(places).any(axis=(2, 3))
+    missing = _known(places) & ~_known(keypoints)
     if missing.any():
         network = LandmarkNetwork.load(settings.runtime)
-        for frame, picture in _pictures(video, clip, missing.any(axis=1)):
+        for frame, picture in _pictures(video, clip, missing):
             for side in np.flatnonzero(missing[frame]):
                 hand = network.look_closer(picture, region_of_keypoints(places[frame, side]))
                 if _accept(hand, places[frame, side], keypoints[frame, 1 - side], settings):
@@ -129,7 +129,7 @@ def _with_wilor(video: Video, clip: Clip, seen: _Seen, settings: EstimateSetting
     network = Wilor.load(Path(settings.weights), settings.runtime)
     boxes = interpolate(seen.box, settings.longest_gap)
     scores = interpolate(seen.score, settings.longest_gap)
-    there = ~np.isnan(boxes).any(axis=2)
+    there = _known(boxes)
     count = len(boxes)
     keypoints, confidence = np.full((count, 2, len(KEYPOINTS), 2), np.nan), np.zeros((count, 2))
     shape, pose = np.full((count, 2, 10), np.nan), np.full((count, 2, 48), np.nan)
@@ -143,7 +143,7 @@ def _with_wilor(video: Video, clip: Clip, seen: _Seen, settings: EstimateSetting
         shape[frames_, sides], pose[frames_, sides] = hands.mano_shape, hands.mano_pose
         waiting.clear()
 
-    for frame, picture in _pictures(video, clip, there.any(axis=1)):
+    for frame, picture in _pictures(video, clip, there):
         for side in np.flatnonzero(there[frame]):
             waiting.append((frame, int(side), network.crop(picture, boxes[frame, side], int(side))))
             if len(waiting) == settings.batch:
@@ -153,14 +153,14 @@ def _with_wilor(video: Video, clip: Clip, seen: _Seen, settings: EstimateSetting
     return _poses(clip, keypoints, confidence, shape, pose)
 
 
-def _pictures(video: Video, clip: Clip, wanted: NDArray[np.bool_]) -> Iterator[tuple[int, Picture]]:
-    """Pictures of a clip that are wanted, with their number in it; nothing after the last one is decoded."""
-    if not wanted.any():
+def _pictures(video: Video, clip: Clip, sides: NDArray[np.bool_]) -> Iterator[tuple[int, Picture]]:
+    """Pictures of a clip in which a side (N, 2) is wanted, with their number in it."""
+    wanted = np.unique(np.nonzero(sides)[0])
+    if not len(wanted):
         return
-    first, last = int(np.flatnonzero(wanted)[0]), int(np.flatnonzero(wanted)[-1]) + 1
-    images: Iterator[Image] = frames(video, clip.first + first, clip.first + last)
-    for frame, image in enumerate(images, first):
-        if wanted[frame]:
+    first, last = int(wanted[0]), int(wanted[-1]) + 1
+    for frame, image in enumerate(frames(video, clip.first + first, clip.first + last), first):
+        if sides[frame].any():
             yield frame, Picture(image)
 
 
@@ -172,12 +172,18 @@ def interpolate(values: Array, longest_gap: int) -> Array:
     filled = values.copy()
     flat = filled.reshape(*values.shape[:2], -1)
     for side in (0, 1):
-        known = np.flatnonzero(~np.isnan(flat[:, side]).any(axis=1))
+        known = np.flatnonzero(_known(values)[:, side])
         for before, after in pairwise(known):
             if 1 < after - before <= longest_gap + 1:
                 share = ((np.arange(before + 1, after) - before) / (after - before))[:, None]
                 flat[before + 1 : after, side] = (1 - share) * flat[before, side] + share * flat[after, side]
     return filled
+
+
+def _known(values: Array) -> NDArray[np.bool_]:
+    """Which of (N, 2, ...) have all their numbers."""
+    unknown = np.isnan(values).reshape(*values.shape[:2], -1).sum(axis=2)
+    return np.asarray(unknown == 0, np.bool_)
 
 
 def _accept(hand: Hand, place: Array, other: Array, settings: EstimateSettings) -> bool:

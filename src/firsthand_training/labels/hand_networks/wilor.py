@@ -140,11 +140,12 @@ def _load_torchscript(weights: Path) -> Network:
 
     if not weights.is_file():
         raise LabelError(f"no weights at {weights}; expected a TorchScript file")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        module = torch.jit.load(str(weights), map_location="cuda" if torch.cuda.is_available() else "cpu").eval()
+        module: Any = torch.jit.load(str(weights), map_location=device)  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         raise LabelError(f"{weights} does not open as TorchScript: {str(error)[:300]}") from error
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    module.eval()
 
     def run(crops: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         with torch.inference_mode():
