@@ -56,7 +56,9 @@ $(VENV)/.demo: $(DEFINITION) | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.test: $(DEFINITION) | $(VENV)/.demo
-	$(PIP) --editable '.[ros,train,dev]'
+	$(PIP) --editable '.[ros,train,labels,dev]'
+	$(PIP) --no-deps mediapipe
+	$(BIN)/python -m firsthand_training.labels.hand_networks.prepare
 	@touch $@
 
 # Mesa's software renderer for machines without a GPU.

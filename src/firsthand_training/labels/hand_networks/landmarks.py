@@ -1,0 +1,102 @@
+"""MediaPipe's hand landmark network: a region of a picture to 21 keypoints, and whether a hand is there at all."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firsthand.inference import DEFAULT, Runtime, Session, open_session
+from firsthand_training.labels.hand_networks.prepare import LANDMARK_SIZE, landmark_graph
+from firsthand_training.labels.hand_networks.regions import (
+    Picture,
+    Region,
+    box_of_keypoints,
+    region_of_box,
+    region_of_keypoints,
+)
+
+Array = NDArray[np.floating]
+
+TURNS = 8  # starting directions for a box of unknown direction
+
+
+@dataclass(frozen=True)
+class Hand:
+    """One hand in one picture."""
+
+    keypoints: Array  # (21, 2), [px]
+    presence: float  # 0 to 1, that there is a hand
+    right: float  # 0 to 1, that it is a right one
+
+    @property
+    def box(self) -> Array:
+        """(4,), [px], left, top, right, bottom; it may reach beyond the picture."""
+        return box_of_keypoints(self.keypoints)
+
+    @property
+    def region(self) -> Region:
+        """Where to look for it in the next frame."""
+        return region_of_keypoints(self.keypoints)
+
+
+@dataclass(frozen=True)
+class LandmarkNetwork:
+    """Regions to hands."""
+
+    session: Session
+
+    @classmethod
+    def load(cls, runtime: Runtime = DEFAULT) -> "LandmarkNetwork":
+        """Open it.
+
+        Raises:
+            ModelError: Its weights are not installed.
+        """
+        return cls(open_session(landmark_graph(), runtime))
+
+    def look(self, picture: Picture, region: Region) -> Hand:
+        """The hand in a region; `presence` says whether it is one.
+
+        The network's number is high for right hands in pictures that are not mirrored; the labels that MediaPipe gives
+        it are for selfies, and the other way round.
+        """
+        crop = picture.cut(region, LANDMARK_SIZE)[None]
+        keypoints, presence, handedness = self.session.run(["keypoints", "presence", "handedness"], {"pictures": crop})
+        points = keypoints.reshape(21, 3)[:, :2].astype(np.float64) - 0.5  # its 0 is the edge of the first pixel
+        return Hand(region.to_picture(points, LANDMARK_SIZE), float(presence.item()), float(handedness.item()))
+
+    def look_closer(self, picture: Picture, region: Region) -> Hand:
+        """As `look`, then once more where the keypoints say the hand is; the surer of the two."""
+        first = self.look(picture, region)
+        second = self.look(picture, first.region)
+        return second if second.presence >= first.presence else first
+
+    def search(self, picture: Picture, box: Array, enough: float) -> Hand:
+        """The hand in a box (4,) of unknown direction: the surest of several directions, looked at closer.
+
+        Args:
+            picture: The picture.
+            box: Around a hand, [px].
+            enough: Presence at which no other direction is tried.
+        """
+        start = region_of_box(box)
+        best: Hand | None = None
+        for turn in _halving(TURNS):
+            hand = self.look(picture, start.turned(2 * np.pi * turn / TURNS))
+            if best is None or hand.presence > best.presence:
+                best = hand
+            if best.presence > enough:
+                break
+        assert best is not None
+        closer = self.look(picture, best.region)
+        return closer if closer.presence >= best.presence else best
+
+
+def _halving(count: int) -> list[int]:
+    """0 to count - 1, such that the first ones are spread: 0, 4, 2, 6, 1, 5, 3, 7."""
+    order = [0]
+    step = count
+    while step > 1:
+        order += [start + step // 2 for start in order]
+        step //= 2
+    return order
