@@ -15,7 +15,7 @@ Frames are counted in the video from 0, as it is decoded. Pictures are upright (
 """
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import BadZipFile
@@ -64,6 +64,8 @@ class Scene:
     parallax: NDArray[np.bool_]  # (1,), False: the camera only turned, as far as one can tell, and positions are all 0
     gravity_sigma: Array  # (1,), [rad], of the vertical
     scale: Array  # (1,), [m] of a unit of the scene; NaN where nothing here tells
+    focal_sigma: Array = field(default_factory=lambda: np.array([np.nan]))  # (1,), relative, of the focal length
+    notes: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, dtype="<U1"))  # (K,), fall-backs, in words
 
 
 @dataclass(frozen=True)
