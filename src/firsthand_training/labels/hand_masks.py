@@ -10,8 +10,8 @@ Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
 MARGIN = 0.2  # of a hand's size, around its keypoints: flesh, motion, and the thing that it holds
-ARM_HALF_WIDTH = 0.35  # of a hand's size, at the wrist
-ARM_SPREAD = 0.3  # by which the strip over a forearm widens with its length: a wrist bends
+ARM_HALF_WIDTH = 0.4  # of a hand's size, at the wrist
+ARM_SPREAD = 0.4  # by which the strip over a forearm widens with its length: a wrist bends
 _WRIST, _KNUCKLE = KEYPOINTS.index("wrist"), KEYPOINTS.index("middle_1")
 
 
@@ -51,7 +51,7 @@ def _forearm(keypoints: Array, outline: Array, extent: float, reach: float) -> A
     ends = keypoints[[_WRIST, _KNUCKLE]]
     way = ends[0] - ends[1]
     if np.isfinite(ends).all() and np.linalg.norm(way) > 0:
-        start, along = ends[0], way / np.linalg.norm(way)
+        start, along = ends.mean(axis=0), way / np.linalg.norm(way)
     else:
         start, along = outline.mean(axis=0), np.array([0.0, 1.0])
     across = np.array([-along[1], along[0]])

@@ -9,7 +9,7 @@ the median distance of the points along the optical axis, unless the way of the 
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -26,12 +26,15 @@ from firsthand_training.labels.scene.checks import Limits, doubts
 from firsthand_training.labels.scene.gravity import GravitySettings, Vertical, View, find_vertical
 from firsthand_training.labels.scene.mapping import Keyframes, MappingSettings, Model
 from firsthand_training.labels.scene.registration import register_frames
+from firsthand_training.labels.scene.tracks import Sighting, track_corners
 from firsthand_training.labels.scene.turning import Turning, follow_turning
 from firsthand_training.labels.stage_files import Clip, Hands, Scene, load_stage, save_stage
 
 Gray = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
+MIN_CORNERS = 15  # of a keyframe, on average
+STANDING = 1.5  # [px]: corners that move less, over the whole clip, belong to a camera that stands still
 FOUND_SIGMA, GUESSED_SIGMA, GIVEN_SIGMA = 0.01, 0.2, 0.003  # relative, of a focal length
 IMU_SIGMA = 0.01  # [rad]
 
@@ -147,11 +150,8 @@ def _travel(footage: _Footage, given: Array | None, scratch: Path, settings: Sce
     """The camera's way, or why it cannot be told."""
     keyframes = Keyframes(scratch, settings.mapping)
     chosen = _choose_keyframes(footage, settings)
-    for frame in footage.frames():
-        if frame.index in chosen:
-            keyframes.add(frame.index, frame.gray, frame.hidden)
-    keyframes.match(given)
-    found = _believed(keyframes, given, footage, settings)
+    sightings = track_corners(_kept(footage, keyframes, chosen), chosen, settings.mapping.corners)
+    found = _standing(sightings) or _believed(keyframes, sightings, given, footage, settings)
     if isinstance(found, str):
         return found
     clip, pictures = footage.clip, ((frame.index, frame.gray) for frame in footage.frames())
@@ -167,19 +167,47 @@ def _travel(footage: _Footage, given: Array | None, scratch: Path, settings: Sce
     )
 
 
-def _believed(keyframes: Keyframes, given: Array | None, footage: _Footage, settings: SceneSettings) -> Model | str:
+def _kept(footage: _Footage, keyframes: Keyframes, chosen: set[int]) -> Iterator[tuple[int, Gray, Mask]]:
+    """All frames, those that are chosen put down as keyframes as they pass."""
+    for frame in footage.frames():
+        if frame.index in chosen:
+            keyframes.add(frame.index, frame.gray, frame.hidden)
+        yield frame
+
+
+def _standing(sightings: Sequence[Sighting]) -> str:
+    """Why no way can be told from these corners, if that is plain; empty if it is not."""
+    seen = np.concatenate([sighting.corners for sighting in sightings])
+    if len(seen) < MIN_CORNERS * len(sightings):
+        return f"{len(seen) / len(sightings):.0f} corners in a picture, at least {MIN_CORNERS} are needed"
+    places = np.concatenate([sighting.pixels for sighting in sightings])
+    order = np.argsort(seen, kind="stable")
+    starts = np.flatnonzero(np.diff(seen[order], prepend=-1))
+    low, high = (extreme.reduceat(places[order], starts) for extreme in (np.minimum, np.maximum))
+    long = np.diff(starts, append=len(seen)) >= 3
+    moved = float(np.median(np.linalg.norm(high - low, axis=1)[long])) if long.any() else 0.0
+    return f"corners move by {moved:.1f} px: the camera stands still" if moved < STANDING else ""
+
+
+def _believed(
+    keyframes: Keyframes,
+    sightings: Sequence[Sighting],
+    given: Array | None,
+    footage: _Footage,
+    settings: SceneSettings,
+) -> Model | str:
     """The first model against which nothing speaks, or what speaks against each."""
     reasons = []
-    refine = given is None
-    for name, mapper in (("global", keyframes.map_globally), ("incremental", keyframes.map_incrementally)):
-        model = mapper(refine)
-        if model is None:
-            reasons.append(f"{name} mapping: no model")
-            continue
-        against = doubts(model, keyframes.count, max(footage.size), not refine, settings.limits)
-        if not against:
-            return model
-        reasons.append(f"{name} mapping: {', '.join(against)}")
+    for features in settings.mapping.order:
+        matches = keyframes.match_sift(given) if features == "sift" else keyframes.match_tracks(sightings, given)
+        for name, mapper in (("global", matches.map_globally), ("incremental", matches.map_incrementally)):
+            model = mapper(given is None)
+            against = ["no model"]
+            if model is not None:
+                against = doubts(model, len(sightings), max(footage.size), given is not None, settings.limits)
+                if not against:
+                    return model
+            reasons.append(f"{name} mapping of {features}: {', '.join(against)}")
     return "; ".join(reasons)
 
 

@@ -64,6 +64,7 @@ class View(NamedTuple):
     world_from_camera: Array  # (3, 3), rotation
 
 
+NEAR_PLANE = 8.0  # [deg], of the main plane's normal from an axis: points near it are not all on it
 MANHATTAN_SIGMA, PLANE_SIGMA, PRIOR_SIGMA = np.radians([0.7, 3.0, 15.0])
 
 
@@ -85,7 +86,8 @@ def find_vertical(
     settings = settings or GravitySettings()
     expected = _expected_up(views, settings.look_down)
     plane, share = dominant_plane(points, expected, settings.seed)
-    axes = manhattan_axes(find_lines(views, intrinsics, settings), settings)
+    hint = plane if share > settings.min_share else None
+    axes = manhattan_axes(find_lines(views, intrinsics, settings), settings, hint)
     allowed = np.cos(np.radians(settings.max_tilt))
     if axes is not None:
         up = _choose_up(axes, expected, plane, share)
@@ -115,12 +117,22 @@ def find_lines(views: Sequence[View], intrinsics: Array, settings: GravitySettin
     return Lines(np.concatenate(normals), np.concatenate(lengths))
 
 
-def manhattan_axes(lines: Lines, settings: GravitySettings) -> Array | None:
-    """Three axes at right angles that lines run along, the columns of (3, 3); None if too few lines agree."""
+def manhattan_axes(lines: Lines, settings: GravitySettings, normal: Array | None = None) -> Array | None:
+    """Three axes at right angles that lines run along, the columns of (3, 3); None if too few lines agree.
+
+    Args:
+        lines: Of some pictures.
+        settings: How to look.
+        normal: (3,), of the scene's main plane, near which one of them is expected; None where there is none.
+    """
     if len(lines.lengths) < settings.min_lines:
         return None
     tolerance = np.sin(np.radians(settings.tolerance))
     candidates = _hypotheses(lines.normals, settings)
+    if normal is not None:
+        candidates = candidates[np.abs(normal @ candidates).max(axis=1) > np.cos(np.radians(NEAR_PLANE))]
+        if not len(candidates):
+            return None
     weights = np.minimum(lines.lengths, 4 * np.median(lines.lengths))
     best, score = np.eye(3), -1.0
     for axes in np.array_split(candidates, max(1, len(candidates) // 200)):
@@ -188,7 +200,7 @@ def dominant_plane(points: Array, towards: Array, seed: int = 0) -> tuple[Array,
 def _choose_up(axes: Array, expected: Array, plane: Array, share: float) -> Array:
     """The axis, of either sign, that is most likely up."""
     candidates = np.concatenate([axes.T, -axes.T])
-    on_plane = candidates @ plane > np.cos(np.radians(10.0))
+    on_plane = candidates @ plane > np.cos(np.radians(NEAR_PLANE))
     return candidates[int((candidates @ expected + share * on_plane).argmax())]
 
 

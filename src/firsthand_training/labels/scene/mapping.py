@@ -1,5 +1,6 @@
 """Structure from motion over a clip's keyframes, by COLMAP (Schoenberger and Frahm, CVPR 2016; Pan et al., ECCV 2024).
 
+What is mapped are corners followed through the clip (`tracks.py`), or SIFT features of the keyframes as in the paper.
 Global mapping comes first: over motions of a few centimetres incremental mapping may settle on a camera of three times
 the focal length, with the scene turned inside out. What a mapper returns is believed only if `checks.py` finds nothing.
 """
@@ -13,6 +14,7 @@ import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 
+from firsthand.errors import LabelError
 from firsthand_training.labels.scene.camera import HALF_PIXEL, Array, Integers
 from firsthand_training.labels.scene.tracks import Sighting
 
@@ -26,12 +28,23 @@ MIN_SHARED = 20  # corners of two keyframes that are compared
 class MappingSettings:
     """How features are found and matched."""
 
-    features: int = 2000  # of a picture, the largest first
+    order: tuple[str, ...] = (
+        "tracks",
+        "sift",
+    )  # what is mapped, until a model is believed; `sift` alone as in the paper
+    corners: int = 500  # followed in each picture
+    features: int = 1500  # SIFT, of a picture, the largest first
     affine: bool = False  # affine shapes of features: for surfaces seen at grazing angles; twice the time
     double: bool = True  # look for features in the picture at twice its size first
     overlap: int = 5  # keyframes after each that it is matched with, and those 8, 16, ... further on
     threads: int = 1  # more are faster, and may give another result each time
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.order or not set(self.order) <= {"tracks", "sift"}:
+            raise LabelError(f"features to map are `tracks` and `sift`, in the order to try, got {self.order}")
+        if min(self.corners, self.features, self.overlap, self.threads) < 1:
+            raise LabelError(f"expected 1 or more corners, features, keyframes of overlap and threads, got {self}")
 
 
 @dataclass(frozen=True)

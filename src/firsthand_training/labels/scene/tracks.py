@@ -21,6 +21,7 @@ Mask = NDArray[np.bool_]
 APART = 0.012  # of the picture's longer side, between corners
 QUALITY = 0.004  # of the best corner's, at least
 LOST = 3.0  # [px], between where a corner was led to and where it looks as at first
+ASTRAY = 0.3  # [px], of a corner that is led there and back
 UNLIKE = 12.0  # grey levels, mean difference from how it looked
 
 
@@ -84,11 +85,14 @@ def _compare(born: _Born, gray: Gray) -> None:
     if not len(born.now):
         return
     start, guess = (pixels.astype(np.float32)[:, None] for pixels in (born.start, born.now))
-    end, found, unlike = cv2.calcOpticalFlowPyrLK(
-        born.gray, gray, start, guess.copy(), winSize=WINDOW, maxLevel=1, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
-    )
-    near = np.linalg.norm(end - guess, axis=2)[:, 0] < LOST
-    kept = found[:, 0].astype(bool) & near & (unlike[:, 0] < UNLIKE)
+    led = {"winSize": WINDOW, "maxLevel": 1, "flags": cv2.OPTFLOW_USE_INITIAL_FLOW}
+    end, found, unlike = cv2.calcOpticalFlowPyrLK(born.gray, gray, start, guess.copy(), **led)
+    # Back again from a pixel aside: what slides along an edge does not come back to where it began.
+    aside = start + np.float32(1.0)
+    back, returned, _ = cv2.calcOpticalFlowPyrLK(gray, born.gray, end, aside, **led)
+    kept = found[:, 0].astype(bool) & returned[:, 0].astype(bool) & (unlike[:, 0] < UNLIKE)
+    kept &= np.linalg.norm(end - guess, axis=2)[:, 0] < LOST
+    kept &= np.linalg.norm(back - start, axis=2)[:, 0] < ASTRAY
     born.now = end[:, 0].astype(float)
     born.keep(kept)
 
