@@ -1,0 +1,329 @@
+"""The camera of a clip: its intrinsics, its way, and which way is up (Appendix II-B).
+
+Structure from motion with COLMAP over every third frame, the others registered against its points; then the scene is
+turned until its +Z points against gravity, by the Manhattan-world assumption. Where the camera hardly travelled only
+its turning can be told, and the scene says so: `parallax` is False.
+
+The scene's frame: z up, x where the camera looks on average, seen from above, the origin where it starts. Its unit is
+the median distance of the points along the optical axis, unless the way of the camera is known in metres.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from firsthand.errors import LabelError
+from firsthand_training.labels.clip_frames import Image, clip_frames
+from firsthand_training.labels.hand_masks import hand_mask
+from firsthand_training.labels.scene.camera import Array, KnownCamera, Track, intrinsic_matrix
+from firsthand_training.labels.scene.checks import Limits, doubts
+from firsthand_training.labels.scene.gravity import GravitySettings, Vertical, View, find_vertical
+from firsthand_training.labels.scene.mapping import Keyframes, MappingSettings, Model
+from firsthand_training.labels.scene.registration import register_frames
+from firsthand_training.labels.scene.tracks import Sighting, track_corners
+from firsthand_training.labels.scene.turning import Turning, follow_turning
+from firsthand_training.labels.stage_files import Clip, Hands, Scene, load_stage, save_stage
+
+Gray = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+MIN_CORNERS = 15  # of a keyframe, on average
+STANDING = 1.5  # [px]: corners that move less, over the whole clip, belong to a camera that stands still
+FOUND_SIGMA, GUESSED_SIGMA, GIVEN_SIGMA = 0.01, 0.2, 0.003  # relative, of a focal length
+IMU_SIGMA = 0.01  # [rad]
+
+
+@dataclass(frozen=True)
+class SceneSettings:
+    """How a clip's camera is found."""
+
+    keyframe_rate: float = 10.0  # [Hz], of the frames that are mapped
+    max_keyframes: int = 60
+    longest_side: int = 960  # [px], larger pictures are made smaller first
+    mapping: MappingSettings = field(default_factory=MappingSettings)
+    limits: Limits = field(default_factory=Limits)
+    gravity: GravitySettings = field(default_factory=GravitySettings)
+    guessed_focal: float = 0.8  # longer sides of a picture, where it is not known and cannot be found: 64 deg wide
+    max_residual: float = 2.0  # [px] of a picture of 640x480, of a camera that only turned, as far as one can tell
+
+    def __post_init__(self) -> None:
+        if not 0 < self.keyframe_rate < np.inf or self.max_keyframes < 3:
+            raise LabelError(f"expected a positive keyframe_rate and 3 keyframes or more, got {self}")
+        if self.longest_side < 64 or not 0 < self.guessed_focal < 10:
+            raise LabelError(f"expected longest_side >= 64 px and guessed_focal of about 0.8, got {self}")
+
+
+DEFAULT = SceneSettings()
+UNKNOWN = KnownCamera()
+
+
+def reconstruct_scene(
+    video: Path,
+    hands: Path,
+    clip: Clip,
+    output: Path,
+    settings: SceneSettings = DEFAULT,
+    known: KnownCamera = UNKNOWN,
+) -> Path:
+    """Find the camera of each frame of a clip.
+
+    Args:
+        video: Any that PyAV reads.
+        hands: From `detect_hands`: what moves on its own.
+        clip: From `trim_clips`.
+        output: Where the `Scene` goes; left alone if it exists.
+        settings: How.
+        known: What is known of the camera.
+
+    Returns:
+        `output`. Frames that could not be registered have NaN poses.
+
+    Raises:
+        LabelError: Neither the camera's way nor its turning can be told, and why.
+    """
+    if output.exists():
+        return output
+    footage = _footage(video, load_stage(hands, Hands), clip, settings)
+    known.check(clip.last - clip.first)
+    given = None if known.intrinsics is None else _resized(np.asarray(known.intrinsics, dtype=float), footage.shrink)
+    with tempfile.TemporaryDirectory(prefix="firsthand-scene-") as scratch:
+        track = _travel(footage, given, Path(scratch), settings)
+    if isinstance(track, str):
+        track = _turn(footage, given, track, settings)
+    return save_stage(output, _scene(footage, track, known, settings))
+
+
+class Frame(NamedTuple):
+    """A picture at the size that is worked with."""
+
+    index: int
+    gray: Gray  # (H, W)
+    hidden: Mask  # (H, W), by hands
+
+
+@dataclass(frozen=True)
+class _Footage:
+    """A clip that can be watched again and again."""
+
+    frames: Callable[[], Iterator[Frame]]
+    clip: Clip
+    rate: float  # [Hz]
+    full: tuple[int, int]  # width and height, [px]
+    size: tuple[int, int]  # as worked with
+    shrink: float  # [px] of the video in one worked with
+
+
+def _footage(video: Path, hands: Hands, clip: Clip, settings: SceneSettings) -> _Footage:
+    if not 0 <= clip.first < clip.last - 2:
+        raise LabelError(f"a scene needs a clip of 3 frames or more, got frames {clip.first} to {clip.last}")
+    start = list(clip_frames(video, clip.first, clip.first + 2))
+    height, width = start[0].picture.shape[:2]
+    shrink = max(1.0, max(width, height) / settings.longest_side)
+    size = (round(width / shrink), round(height / shrink))
+    period = start[1].seconds - start[0].seconds
+    rate = 1 / period if period > 0 else 30.0
+
+    def frames() -> Iterator[Frame]:
+        for index, _, picture in clip_frames(video, clip.first, clip.last):
+            if picture.shape[:2] != (height, width):
+                raise LabelError(f"{video} changes its size from {width}x{height} at frame {index}; cut it there")
+            yield _worked(index, picture, hand_mask(hands, index, (width, height)), size)
+
+    return _Footage(frames, clip, rate, (width, height), size, width / size[0])
+
+
+def _worked(index: int, picture: Image, hidden: Mask, size: tuple[int, int]) -> Frame:
+    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    if gray.shape[::-1] != size:
+        gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+        hidden = cv2.resize(hidden.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
+    return Frame(index, gray, hidden)
+
+
+def _travel(footage: _Footage, given: Array | None, scratch: Path, settings: SceneSettings) -> Track | str:
+    """The camera's way, or why it cannot be told."""
+    keyframes = Keyframes(scratch, settings.mapping)
+    chosen = _choose_keyframes(footage, settings)
+    sightings = track_corners(_kept(footage, keyframes, chosen), chosen, settings.mapping.corners)
+    found = _standing(sightings) or _believed(keyframes, sightings, given, footage, settings)
+    if isinstance(found, str):
+        return found
+    clip, pictures = footage.clip, ((frame.index, frame.gray) for frame in footage.frames())
+    poses = register_frames(found, pictures, clip.first, clip.last, settings.mapping.seed)
+    return Track(
+        intrinsics=found.intrinsics,
+        world_from_camera=poses,
+        points=found.points,
+        point_error=found.point_error,
+        reprojection_error=found.reprojection_error,
+        parallax=True,
+        focal_sigma=FOUND_SIGMA if given is None else GIVEN_SIGMA,
+    )
+
+
+def _kept(footage: _Footage, keyframes: Keyframes, chosen: set[int]) -> Iterator[tuple[int, Gray, Mask]]:
+    """All frames, those that are chosen put down as keyframes as they pass."""
+    for frame in footage.frames():
+        if frame.index in chosen:
+            keyframes.add(frame.index, frame.gray, frame.hidden)
+        yield frame
+
+
+def _standing(sightings: Sequence[Sighting]) -> str:
+    """Why no way can be told from these corners, if that is plain; empty if it is not."""
+    seen = np.concatenate([sighting.corners for sighting in sightings])
+    if len(seen) < MIN_CORNERS * len(sightings):
+        return f"{len(seen) / len(sightings):.0f} corners in a picture, at least {MIN_CORNERS} are needed"
+    places = np.concatenate([sighting.pixels for sighting in sightings])
+    order = np.argsort(seen, kind="stable")
+    starts = np.flatnonzero(np.diff(seen[order], prepend=-1))
+    low, high = (extreme.reduceat(places[order], starts) for extreme in (np.minimum, np.maximum))
+    long = np.diff(starts, append=len(seen)) >= 3
+    moved = float(np.median(np.linalg.norm(high - low, axis=1)[long])) if long.any() else 0.0
+    return f"corners move by {moved:.1f} px: the camera stands still" if moved < STANDING else ""
+
+
+def _believed(
+    keyframes: Keyframes,
+    sightings: Sequence[Sighting],
+    given: Array | None,
+    footage: _Footage,
+    settings: SceneSettings,
+) -> Model | str:
+    """The first model against which nothing speaks, or what speaks against each."""
+    reasons = []
+    for features in settings.mapping.order:
+        matches = keyframes.match_sift(given) if features == "sift" else keyframes.match_tracks(sightings, given)
+        for name, mapper in (("global", matches.map_globally), ("incremental", matches.map_incrementally)):
+            model = mapper(given is None)
+            against = ["no model"]
+            if model is not None:
+                against = doubts(model, len(sightings), max(footage.size), given is not None, settings.limits)
+                if not against:
+                    return model
+            reasons.append(f"{name} mapping of {features}: {', '.join(against)}")
+    return "; ".join(reasons)
+
+
+def _choose_keyframes(footage: _Footage, settings: SceneSettings) -> set[int]:
+    """Evenly spread over the clip, the first and the last among them."""
+    count = footage.clip.last - footage.clip.first
+    wanted = max(round(count * settings.keyframe_rate / footage.rate), min(count, 12))
+    wanted = min(wanted, count, settings.max_keyframes)
+    return set(np.linspace(footage.clip.first, footage.clip.last - 1, max(wanted, 3)).round().astype(int).tolist())
+
+
+def _turn(footage: _Footage, given: Array | None, why_not: str, settings: SceneSettings) -> Track:
+    """The camera's turning alone.
+
+    Raises:
+        LabelError: That does not explain what is seen either.
+    """
+    width, height = footage.size
+    K = intrinsic_matrix(settings.guessed_focal * max(width, height), footage.size) if given is None else given
+    turning = follow_turning(((frame.gray, frame.hidden) for frame in footage.frames()), K)
+    _check_turning(turning, footage, why_not, settings)
+    notes = [f"turning alone: {why_not}"]
+    if given is None:
+        notes.append(f"focal length guessed as {settings.guessed_focal} of the picture's longer side")
+    poses = np.tile(np.eye(4), (len(turning.world_from_camera), 1, 1))
+    poses[:, :3, :3] = turning.world_from_camera
+    poses[~np.isfinite(poses).all(axis=(1, 2))] = np.nan
+    return Track(
+        intrinsics=K,
+        world_from_camera=poses,
+        points=np.zeros((0, 3)),
+        point_error=np.zeros(0),
+        reprojection_error=np.nan,
+        parallax=False,
+        focal_sigma=GUESSED_SIGMA if given is None else GIVEN_SIGMA,
+        notes=tuple(notes),
+    )
+
+
+def _check_turning(turning: Turning, footage: _Footage, why_not: str, settings: SceneSettings) -> None:
+    allowed = settings.max_residual * np.hypot(*footage.size) / 800
+    if not np.isfinite(turning.residual):
+        raise LabelError(f"the scene has too little texture to tell how the camera moved ({why_not})")
+    if turning.residual > allowed:
+        raise LabelError(
+            f"neither a way of the camera nor its turning explains the clip: {why_not}; turning alone leaves "
+            f"{turning.residual:.1f} px where {allowed:.1f} px are allowed. Does the background move?"
+        )
+
+
+def _scene(footage: _Footage, track: Track, known: KnownCamera, settings: SceneSettings) -> Scene:
+    """Upright, in its own units, at the video's size."""
+    vertical = _vertical(footage, track, known, settings)
+    upright_from_world = _upright(vertical.up, track.world_from_camera)
+    poses, points = upright_from_world @ track.world_from_camera, track.points @ upright_from_world[:3, :3].T
+    unit, scale = _unit(poses, points, known)
+    origin = poses[np.isfinite(poses[:, 0, 3])][0, :3, 3].copy()
+    poses[:, :3, 3] = (poses[:, :3, 3] - origin) / unit
+    return Scene(
+        frames=np.arange(footage.clip.first, footage.clip.last),
+        size=np.array(footage.full),
+        intrinsics=_resized(track.intrinsics, 1 / footage.shrink),
+        world_from_camera=poses,
+        points=(points - origin) / unit,
+        reprojection_error=np.array([track.reprojection_error * footage.shrink]),
+        parallax=np.array([track.parallax]),
+        gravity_sigma=np.array([vertical.sigma]),
+        scale=np.array([scale]),
+        focal_sigma=np.array([track.focal_sigma]),
+        notes=np.array([*track.notes, f"vertical: {vertical.source}"]),
+    )
+
+
+def _vertical(footage: _Footage, track: Track, known: KnownCamera, settings: SceneSettings) -> Vertical:
+    rotations = track.world_from_camera[:, :3, :3]
+    good = np.isfinite(rotations[:, 0, 0])
+    if known.gravity is not None:
+        down = np.broadcast_to(np.asarray(known.gravity, dtype=float), (len(rotations), 3))
+        up = -np.einsum("nij,nj->ni", rotations, down / np.linalg.norm(down, axis=1, keepdims=True))[good].mean(axis=0)
+        return Vertical(up / np.linalg.norm(up), IMU_SIGMA, "given")
+    usable = np.flatnonzero(good)
+    spread = set(usable[np.linspace(0, len(usable) - 1, settings.gravity.pictures).round().astype(int)].tolist())
+    views = [View(frame.gray, frame.hidden, rotations[at]) for at, frame in enumerate(footage.frames()) if at in spread]
+    return find_vertical(views, track.intrinsics, track.points, settings.gravity)
+
+
+def _upright(up: Array, world_from_camera: Array) -> Array:
+    """A rotation (4, 4) that takes `up` to +z and where the cameras look, seen from above, to +x."""
+    looks = np.nanmean(world_from_camera[:, :3, 2], axis=0)
+    forward = looks - (looks @ up) * up
+    if np.linalg.norm(forward) < 1e-3:  # straight down: then where the top of the picture points
+        forward = -np.nanmean(world_from_camera[:, :3, 1], axis=0)
+        forward = forward - (forward @ up) * up
+    forward = forward / np.linalg.norm(forward)
+    pose = np.eye(4)
+    pose[:3, :3] = np.stack([forward, np.cross(up, forward), up])
+    return pose
+
+
+def _unit(poses: Array, points: Array, known: KnownCamera) -> tuple[float, float]:
+    """By what positions are divided, and the metres of the unit that comes of it; NaN if nothing tells."""
+    if not len(points):
+        return 1.0, np.nan
+    good = np.isfinite(poses[:, 0, 0])
+    in_first = (points - poses[good][0, :3, 3]) @ poses[good][0, :3, :3]
+    unit = float(np.median(in_first[:, 2]))
+    if known.positions is None:
+        return unit, np.nan
+    told = np.asarray(known.positions, dtype=float)[good]
+    ways = [np.linalg.norm(p - p.mean(axis=0)) for p in (told, poses[good][:, :3, 3] / unit)]
+    return unit, float(ways[0] / ways[1])
+
+
+def _resized(intrinsics: Array, shrink: float) -> Array:
+    """The same camera with pictures smaller by `shrink`; the corner of the picture stays, not the first pixel."""
+    K = intrinsics.copy()
+    K[:2] /= shrink
+    K[:2, 2] = (intrinsics[:2, 2] + 0.5) / shrink - 0.5
+    return K

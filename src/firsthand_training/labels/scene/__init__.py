@@ -1,0 +1,1 @@
+"""Parts of `reconstruct_scene`: mapping, registration of the frames between, turning alone, the vertical."""

@@ -1,0 +1,231 @@
+"""Structure from motion over a clip's keyframes, by COLMAP (Schoenberger and Frahm, CVPR 2016; Pan et al., ECCV 2024).
+
+What is mapped are corners followed through the clip (`tracks.py`), or SIFT features of the keyframes as in the paper.
+Global mapping comes first: over motions of a few centimetres incremental mapping may settle on a camera of three times
+the focal length, with the scene turned inside out. What a mapper returns is believed only if `checks.py` finds nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pycolmap
+from numpy.typing import NDArray
+
+from firsthand.errors import LabelError
+from firsthand_training.labels.scene.camera import HALF_PIXEL, Array, Integers
+from firsthand_training.labels.scene.tracks import Sighting
+
+Gray = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+MIN_SHARED = 20  # corners of two keyframes that are compared
+
+
+@dataclass(frozen=True)
+class MappingSettings:
+    """How features are found and matched."""
+
+    order: tuple[str, ...] = (
+        "tracks",
+        "sift",
+    )  # what is mapped, until a model is believed; `sift` alone as in the paper
+    corners: int = 500  # followed in each picture
+    features: int = 1500  # SIFT, of a picture, the largest first
+    affine: bool = False  # affine shapes of features: for surfaces seen at grazing angles; twice the time
+    double: bool = True  # look for features in the picture at twice its size first
+    overlap: int = 5  # keyframes after each that it is matched with, and those 8, 16, ... further on
+    threads: int = 1  # more are faster, and may give another result each time
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.order or not set(self.order) <= {"tracks", "sift"}:
+            raise LabelError(f"features to map are `tracks` and `sift`, in the order to try, got {self.order}")
+        if min(self.corners, self.features, self.overlap, self.threads) < 1:
+            raise LabelError(f"expected 1 or more corners, features, keyframes of overlap and threads, got {self}")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a mapper made of the keyframes."""
+
+    frames: Integers  # (M,), registered
+    intrinsics: Array  # (3, 3), [px]
+    camera_from_world: Array  # (M, 4, 4)
+    points: Array  # (P, 3)
+    point_error: Array  # (P,), [px]
+    observed: tuple[Integers, ...]  # for each registered frame, which points it sees
+    pixels: tuple[Array, ...]  # and where, (K, 2)
+    reprojection_error: float  # [px], mean over all observations
+
+
+class Keyframes:
+    """Keyframes of a clip in a scratch folder, for COLMAP to read."""
+
+    def __init__(self, scratch: Path, settings: MappingSettings) -> None:
+        self._images, self._masks = scratch / "images", scratch / "masks"
+        self._scratch, self._settings = scratch, settings
+        for folder in (self._images, self._masks):
+            folder.mkdir(parents=True)
+
+    def add(self, frame: int, gray: Gray, hidden: Mask) -> None:
+        """Keep a picture; nothing is looked for where it is `hidden`."""
+        cv2.imwrite(str(self._images / _name(frame)), gray, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        shown = np.where(hidden, 0, 255).astype(np.uint8)
+        cv2.imwrite(str(self._masks / f"{_name(frame)}.png"), shown, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+
+    def match_sift(self, intrinsics: Array | None) -> "Matches":
+        """Find SIFT features in the keyframes and match them; `intrinsics` (3, 3) where they are known."""
+        settings, database = self._settings, self._scratch / "sift.db"
+        reader = _reader(intrinsics)
+        reader.mask_path = str(self._masks)
+        extraction = pycolmap.FeatureExtractionOptions()
+        extraction.num_threads = settings.threads
+        extraction.sift.max_num_features = settings.features
+        extraction.sift.estimate_affine_shape = settings.affine
+        extraction.sift.first_octave = -1 if settings.double else 0
+        pycolmap.extract_features(
+            database,
+            self._images,
+            camera_mode=pycolmap.CameraMode.SINGLE,
+            reader_options=reader,
+            extraction_options=extraction,
+            device=pycolmap.Device.cpu,
+        )
+        matching = pycolmap.FeatureMatchingOptions()
+        matching.num_threads = settings.threads
+        pairing = pycolmap.SequentialPairingOptions()
+        pairing.overlap, pairing.quadratic_overlap = settings.overlap, True
+        pairing.num_threads = settings.threads
+        pycolmap.match_sequential(
+            database,
+            matching_options=matching,
+            pairing_options=pairing,
+            verification_options=_verification(settings),
+            device=pycolmap.Device.cpu,
+        )
+        return Matches(database, self._images, settings)
+
+    def match_tracks(self, sightings: Sequence[Sighting], intrinsics: Array | None) -> "Matches":
+        """Take corners that were followed through the clip for matches; `intrinsics` (3, 3) where they are known."""
+        database, pairs = self._scratch / "tracks.db", []
+        pycolmap.Database.open(database).close()  # makes it
+        pycolmap.import_images(
+            database, self._images, camera_mode=pycolmap.CameraMode.SINGLE, options=_reader(intrinsics)
+        )
+        with pycolmap.Database.open(database) as tables:
+            identities = {image.name: image.image_id for image in tables.read_all_images()}
+            for sighting in sightings:
+                tables.write_keypoints(identities[_name(sighting.frame)], sighting.pixels + HALF_PIXEL)
+            for first, second in _pairs(len(sightings), self._settings.overlap):
+                one, other = sightings[first], sightings[second]
+                _, here, there = np.intersect1d(one.corners, other.corners, assume_unique=True, return_indices=True)
+                if len(here) >= MIN_SHARED:
+                    names = _name(one.frame), _name(other.frame)
+                    tables.write_matches(*(identities[name] for name in names), np.stack([here, there], axis=1))
+                    pairs.append(" ".join(names))
+        listed = self._scratch / "pairs.txt"
+        listed.write_text("\n".join(pairs) + "\n", encoding="utf-8")
+        pycolmap.verify_matches(database, listed, options=_verification(self._settings))
+        return Matches(database, self._images, self._settings, complete=True)
+
+
+@dataclass(frozen=True)
+class Matches:
+    """A database of features and verified matches, ready for either mapper."""
+
+    database: Path
+    images: Path
+    settings: MappingSettings
+    complete: bool = False  # nothing is gained by looking for more matches of the points
+
+    def map_globally(self, refine_focal: bool) -> Model | None:
+        """The largest model of COLMAP's global mapper; None if it finds none."""
+        options = pycolmap.GlobalPipelineOptions()
+        options.num_threads = options.mapper.num_threads = self.settings.threads
+        options.random_seed = options.mapper.random_seed = self.settings.seed
+        options.mapper.bundle_adjustment.refine_focal_length = refine_focal
+        options.mapper.skip_retriangulation = self.complete
+        pycolmap.set_random_seed(self.settings.seed)
+        found = pycolmap.global_mapping(self.database, self.images, self.database.with_suffix(".global"), options)
+        return _largest(found.values())
+
+    def map_incrementally(self, refine_focal: bool) -> Model | None:
+        """The largest model of COLMAP's incremental mapper; None if it finds none."""
+        options = pycolmap.IncrementalPipelineOptions()
+        options.num_threads, options.random_seed = self.settings.threads, self.settings.seed
+        options.mapper.num_threads, options.mapper.random_seed = self.settings.threads, self.settings.seed
+        options.ba_refine_focal_length, options.extract_colors = refine_focal, False
+        options.min_model_size = 3
+        # The angles of a camera that hardly moves are small; with a known focal length they are enough.
+        options.mapper.init_min_tri_angle = 4.0 if refine_focal else 1.5
+        options.mapper.filter_min_tri_angle = options.triangulation.min_angle = 0.3
+        pycolmap.set_random_seed(self.settings.seed)
+        output = self.database.with_suffix(".incremental")
+        found = pycolmap.incremental_mapping(self.database, self.images, output, options)
+        return _largest(found.values())
+
+
+def _reader(intrinsics: Array | None) -> "pycolmap.ImageReaderOptions":
+    """One camera for all, square pixels and the centre in the middle unless it is known."""
+    reader = pycolmap.ImageReaderOptions()
+    reader.camera_model = "SIMPLE_PINHOLE" if intrinsics is None else "PINHOLE"
+    if intrinsics is not None:
+        reader.camera_params = ",".join(map(str, _colmap_parameters(intrinsics)))
+    return reader
+
+
+def _verification(settings: MappingSettings) -> "pycolmap.TwoViewGeometryOptions":
+    verification = pycolmap.TwoViewGeometryOptions()
+    verification.ransac.random_seed = settings.seed
+    return verification
+
+
+def _pairs(count: int, overlap: int) -> Iterator[tuple[int, int]]:
+    """Neighbours up to `overlap` apart, and those 8, 16, 32, ... apart."""
+    steps = {*range(1, overlap + 1), *(2**power for power in range(3, 12))}
+    for first in range(count):
+        for step in sorted(steps):
+            if first + step < count:
+                yield first, first + step
+
+
+def _largest(found: "Iterable[pycolmap.Reconstruction]") -> Model | None:
+    models = [_read(each) for each in found if each.num_reg_images() and each.num_points3D()]
+    return max(models, key=lambda model: (len(model.frames), len(model.points)), default=None)
+
+
+def _read(reconstruction: "pycolmap.Reconstruction") -> Model:
+    images = sorted((i for i in reconstruction.images.values() if i.has_pose), key=lambda image: image.name)
+    numbers = {identity: number for number, identity in enumerate(sorted(reconstruction.points3D))}
+    points = [reconstruction.points3D[identity] for identity in numbers]
+    observed, pixels = [], []
+    for image in images:
+        seen = image.get_observation_points2D()
+        observed.append(np.array([numbers[point.point3D_id] for point in seen], dtype=np.int64))
+        pixels.append(np.array([point.xy for point in seen]).reshape(-1, 2) - HALF_PIXEL)
+    intrinsics = next(iter(reconstruction.cameras.values())).calibration_matrix()
+    intrinsics[:2, 2] -= HALF_PIXEL
+    poses = np.tile(np.eye(4), (len(images), 1, 1))
+    poses[:, :3] = [image.cam_from_world().matrix() for image in images]
+    return Model(
+        frames=np.array([int(Path(image.name).stem) for image in images], dtype=np.int64),
+        intrinsics=intrinsics,
+        camera_from_world=poses,
+        points=np.array([point.xyz for point in points]).reshape(-1, 3),
+        point_error=np.array([point.error for point in points]),
+        observed=tuple(observed),
+        pixels=tuple(pixels),
+        reprojection_error=float(reconstruction.compute_mean_reprojection_error()),
+    )
+
+
+def _colmap_parameters(intrinsics: Array) -> tuple[float, ...]:
+    centre = intrinsics[:2, 2] + HALF_PIXEL
+    return float(intrinsics[0, 0]), float(intrinsics[1, 1]), float(centre[0]), float(centre[1])
+
+
+def _name(frame: int) -> str:
+    return f"{frame:08d}.png"

@@ -1,0 +1,251 @@
+"""The stretches of a video in which two hands work and the camera keeps almost still (Appendix II-A)."""
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from firsthand.errors import LabelError
+from firsthand_training.labels.clip_frames import Image, clip_frames
+from firsthand_training.labels.hand_masks import hand_mask
+from firsthand_training.labels.stage_files import Clip, Hands, load_stage, save_clips
+
+Array = NDArray[np.floating]
+
+DIAGONAL = 800.0  # [px], of 640x480, the size of picture that thresholds in pixels speak of
+PAPER_RATE = 30.0  # [Hz], the rate that they speak of
+UNTOLD = float("inf")  # the motion score of a pair without a valid homography
+
+
+@dataclass(frozen=True)
+class TrimSettings:
+    """When a stretch of video is kept; pixels are those of a picture of 640x480, whatever the video's size."""
+
+    min_inliers: int = 20  # n of the paper
+    min_inlier_ratio: float = 0.3  # r
+    max_motion: float = 10.0  # [px] from a frame to the next at 30 Hz: a speed, so other rates get their share of it
+    min_duration: float = 3.0  # [s], L: 90 frames at 30 Hz
+    keep: Literal["longest", "all"] = "longest"  # of the stretches that are long enough
+    motion: Literal["static", "any"] = "static"  # `any`: two hands are enough, the camera may move as it likes
+    bridge: float = 0.0  # [s], up to which a gap without two hands is kept in a stretch
+    features: int = 1000  # ORB keypoints of a frame
+    ransac_error: float = 3.0  # [px]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.keep not in ("longest", "all") or self.motion not in ("static", "any"):
+            raise LabelError(
+                f"keep is `longest` or `all`, motion `static` or `any`; got {self.keep!r}, {self.motion!r}"
+            )
+        if self.min_inliers < 4:
+            raise LabelError(f"a homography needs 4 inliers; min_inliers is {self.min_inliers}")
+        if not 0 <= self.min_inlier_ratio <= 1:
+            raise LabelError(f"min_inlier_ratio is a share of the matches, 0 to 1, got {self.min_inlier_ratio}")
+        numbers = {name: getattr(self, name) for name in ("max_motion", "min_duration", "features", "ransac_error")}
+        wrong = [f"{name}={value}" for name, value in numbers.items() if not 0 < value < np.inf]
+        if wrong or not 0 <= self.bridge < np.inf:
+            raise LabelError(f"expected positive, finite numbers, got {', '.join(wrong) or f'bridge={self.bridge}'}")
+
+
+DEFAULT = TrimSettings()
+
+
+def trim_clips(video: Path, hands: Path, output: Path, settings: TrimSettings = DEFAULT) -> Path:
+    """Keep the longest stretch with two hands in which the camera stands almost still.
+
+    Args:
+        video: Any that PyAV reads.
+        hands: From `detect_hands`.
+        output: Where `clips.json` goes; left alone if it exists. No stretch may be good enough: then it lists no clip.
+            Its report counts why frames were left out and holds the motion score of every pair, s_t of eq. (1), for
+            frames t and t + 1, [px of a picture of 640x480]; null where it could not be told or was not asked for.
+        settings: Thresholds of the paper.
+
+    Returns:
+        `output`, ready for `reconstruct_scene`.
+
+    Raises:
+        LabelError: The video or the hands cannot be read, or do not belong together.
+    """
+    if output.exists():
+        return output
+    found = load_stage(hands, Hands)
+    left_out: Counter[str] = Counter()
+    kept = _bridged(two_hands(found, left_out), video, settings)
+    motion, stamps = measure_motion(video, found, kept, settings)
+    if len(stamps) != len(kept):
+        raise LabelError(f"{video} has {len(stamps)} frames, {hands} was made from {len(kept)}; detect hands again")
+    static = _static(motion, stamps, settings, left_out)
+    runs = _runs(kept, static)
+    clips = _choose(runs, stamps, settings, left_out)
+    return save_clips(output, clips, _report(len(kept), clips, left_out, motion))
+
+
+def two_hands(hands: Hands, left_out: Counter[str] | None = None) -> NDArray[np.bool_]:
+    """Which frames show exactly two hands, a left and a right one.
+
+    Args:
+        hands: Of a video.
+        left_out: Gets the number of the other frames, by reason.
+
+    Returns:
+        (N,), of all N frames of the video.
+    """
+    inside = (hands.frame >= 0) & (hands.frame < hands.frames[0])
+    sides = np.zeros((int(hands.frames[0]), 2), dtype=int)
+    np.add.at(sides, (hands.frame[inside], hands.side[inside]), 1)
+    both = (sides == 1).all(axis=1)
+    if left_out is not None:
+        names = {0: "no hand", 1: "one hand", 2: "two hands of one side"}
+        for count in sides[~both].sum(axis=1).tolist():
+            left_out[names.get(count, "more than two hands")] += 1
+    return both
+
+
+def measure_motion(
+    video: Path, hands: Hands, kept: NDArray[np.bool_], settings: TrimSettings = DEFAULT
+) -> tuple[Array, Array]:
+    """Motion scores s_t of a video, eq. (1).
+
+    Args:
+        video: Of N frames.
+        hands: Found in it; no keypoint is taken from them.
+        kept: (N,), frames between which motion is wanted.
+        settings: Of features and RANSAC.
+
+    Returns:
+        Scores (N - 1,), [px of a picture of 640x480]: infinite without a valid homography, NaN where not asked for,
+        and the time of each frame (N,), [s].
+    """
+    orb = cv2.ORB_create(settings.features)
+    stamps: list[float] = []
+    scores: list[float] = []
+    before = None
+    for index, seconds, picture in clip_frames(video):
+        stamps.append(seconds)
+        wanted = settings.motion == "static" and index < len(kept) and bool(kept[index])
+        now = _features(orb, picture, hands, index) if wanted else None
+        if index > 0:
+            scores.append(np.nan if before is None or now is None else motion_score(before, now, settings))
+        before = now
+    return np.array(scores), np.array(stamps)
+
+
+@dataclass(frozen=True)
+class Features:
+    """ORB keypoints of a picture and what they look like."""
+
+    points: Array  # (K, 2), [px of a picture of 640x480]
+    descriptors: NDArray[np.uint8]  # (K, 32)
+    size: tuple[float, float]  # width and height, [px of a picture of 640x480]
+
+
+def motion_score(first: Features, second: Features, settings: TrimSettings = DEFAULT) -> float:
+    """How far the homography between two pictures moves the corners and the centre, s_t of eq. (1).
+
+    Returns:
+        The mean of five displacements, [px of a picture of 640x480]; infinite if too few matches agree.
+    """
+    if min(len(first.points), len(second.points)) < settings.min_inliers:
+        return UNTOLD
+    matches = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(first.descriptors, second.descriptors)
+    if len(matches) < settings.min_inliers:
+        return UNTOLD
+    here = first.points[[match.queryIdx for match in matches]]
+    there = second.points[[match.trainIdx for match in matches]]
+    cv2.setRNGSeed(settings.seed)
+    homography, inliers = cv2.findHomography(here, there, cv2.RANSAC, settings.ransac_error)
+    if homography is None or inliers.sum() < settings.min_inliers or inliers.mean() < settings.min_inlier_ratio:
+        return UNTOLD
+    return float(np.linalg.norm(_anchors_moved(homography, first.size), axis=1).mean())
+
+
+def _anchors_moved(homography: Array, size: tuple[float, float]) -> Array:
+    """H p - p of the four corners and the centre, (5, 2)."""
+    right, low = size[0] - 1, size[1] - 1
+    anchors = np.array([[0, 0], [right, 0], [right, low], [0, low], [right / 2, low / 2]])
+    moved = np.column_stack([anchors, np.ones(5)]) @ homography.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shift = moved[:, :2] / moved[:, 2:] - anchors
+    return np.where(np.isfinite(shift) & (moved[:, 2:] > 0), shift, np.inf)
+
+
+def _features(orb: "cv2.ORB", picture: Image, hands: Hands, index: int) -> Features:
+    """Keypoints off the hands, in a picture no larger than 640x480."""
+    height, width = picture.shape[:2]
+    unit = float(np.hypot(width, height)) / DIAGONAL  # [px] of this video in one of 640x480
+    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    away = np.where(hand_mask(hands, index, (width, height)), 0, 255).astype(np.uint8)
+    shrink = max(1.0, unit)
+    if shrink > 1:
+        small = (round(width / shrink), round(height / shrink))
+        gray = cv2.resize(gray, small, interpolation=cv2.INTER_AREA)
+        away = cv2.resize(away, small, interpolation=cv2.INTER_NEAREST)
+    keypoints, descriptors = orb.detectAndCompute(gray, away)
+    points = np.array([keypoint.pt for keypoint in keypoints]).reshape(-1, 2) * (shrink / unit)
+    if descriptors is None:
+        descriptors = np.zeros((0, 32), dtype=np.uint8)
+    return Features(points, descriptors, (width / unit, height / unit))
+
+
+def _bridged(kept: NDArray[np.bool_], video: Path, settings: TrimSettings) -> NDArray[np.bool_]:
+    """Frames with two hands and the short gaps between them."""
+    if settings.bridge == 0:
+        return kept
+    stamps = np.array([frame.seconds for frame in clip_frames(video)])
+    bridged = kept.copy()
+    good = np.flatnonzero(kept)
+    good = good[good < len(stamps)]
+    for before, after in pairwise(good.tolist()):
+        if stamps[after] - stamps[before + 1] <= settings.bridge + 1e-6:
+            bridged[before:after] = True
+    return bridged
+
+
+def _static(motion: Array, stamps: Array, settings: TrimSettings, left_out: Counter[str]) -> NDArray[np.bool_]:
+    """Which pairs may be in one clip, (N - 1,)."""
+    if settings.motion == "any":
+        return np.ones(len(motion), dtype=bool)
+    allowed = settings.max_motion * PAPER_RATE * np.diff(stamps)
+    static = motion < allowed
+    left_out["too few inliers"] += int(np.isinf(motion).sum())
+    left_out["too much motion"] += int((np.isfinite(motion) & ~static).sum())
+    return static
+
+
+def _runs(kept: NDArray[np.bool_], static: NDArray[np.bool_]) -> list[Clip]:
+    """The longest possible runs of kept frames with static pairs between them."""
+    runs: list[Clip] = []
+    for index in np.flatnonzero(kept).tolist():
+        if runs and runs[-1].last == index and static[index - 1]:
+            runs[-1] = Clip(runs[-1].first, index + 1)
+        else:
+            runs.append(Clip(index, index + 1))
+    return runs
+
+
+def _choose(runs: list[Clip], stamps: Array, settings: TrimSettings, left_out: Counter[str]) -> list[Clip]:
+    """The longest run, or all, that last long enough."""
+    period = float(np.median(np.diff(stamps))) if len(stamps) > 1 else 0.0
+    durations = {run: float(stamps[run.last - 1] - stamps[run.first]) + period for run in runs}
+    enough = [run for run in runs if durations[run] >= settings.min_duration - period / 2]
+    chosen = enough
+    if settings.keep == "longest" and enough:
+        chosen = [max(enough, key=lambda run: durations[run])]
+    left_out["too short"] += sum(run.last - run.first for run in runs if run not in enough)
+    left_out["not the longest"] += sum(run.last - run.first for run in enough if run not in chosen)
+    return chosen
+
+
+def _report(frames: int, clips: list[Clip], left_out: Counter[str], motion: Array) -> dict[str, Any]:
+    return {
+        "frames": frames,
+        "kept": sum(clip.last - clip.first for clip in clips),
+        "left_out": {reason: count for reason, count in sorted(left_out.items()) if count},
+        "motion": [round(score, 2) if np.isfinite(score) else None for score in motion.tolist()],
+    }
