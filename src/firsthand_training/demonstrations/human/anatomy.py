@@ -70,6 +70,7 @@ class Hand:
 
     length: float  # [m], wrist to middle fingertip
     breadth: float = 1.0  # of palm and fingers, relative to the mean hand of this length
+    digits: tuple[float, ...] = (1.0,) * 5  # how long each digit is, relative to the mean hand of this length
 
     @property
     def scale(self) -> float:
@@ -79,7 +80,7 @@ class Hand:
     @cached_property
     def segments(self) -> Array:
         """Lengths of the bones, (5, 3), [m]."""
-        return self.scale * _SEGMENTS
+        return self.scale * np.array(self.digits)[:, None] * _SEGMENTS
 
     @cached_property
     def radii(self) -> Array:
