@@ -57,6 +57,7 @@ $(VENV)/.demo: $(DEFINITION) | $(VENV)/bin/python
 
 $(VENV)/.test: $(DEFINITION) | $(VENV)/.demo
 	$(PIP) --editable '.[ros,train,dev]'
+	-$(BIN)/python -m firsthand_training.demonstrations.human.hand_mesh
 	@touch $@
 
 # Mesa's software renderer for machines without a GPU.

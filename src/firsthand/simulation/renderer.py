@@ -105,9 +105,7 @@ class MeasuringRenderer:
 class _Picture:
     """One off-screen buffer and the settings it is drawn with."""
 
-    def __init__(
-        self, scene: World, width: int, height: int, shadows: bool, own_body: bool | None = None
-    ) -> None:
+    def __init__(self, scene: World, width: int, height: int, shadows: bool, own_body: bool | None = None) -> None:
         require_backend()
         if width < 1 or height < 1:
             raise SimulationError(f"expected a picture of at least 1x1 pixels, got {width}x{height}")

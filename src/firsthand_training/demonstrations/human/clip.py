@@ -4,10 +4,10 @@ A scripted expert does a task; a stretch of it in which both hands are in the pi
 rate, before a camera that moves as it is told. World, bodies and experts are those of the demonstrations; the skin of
 the hands is a rigged mesh (`hand_mesh.py`), because detectors find it where they miss the one made of capsules.
 
-    clip_0007/clip.mp4    H.264, as from a head camera
-    clip_0007/truth.npz   see `truth.py`; written last, so its presence means that the clip is whole
-    clip_0007/dense.npz   depth and hands in every pixel, where asked for
-    clip_0007/clip.json   how it was made
+    clip_00007/clip_00007.mp4   H.264, as from a head camera
+    clip_00007/truth.npz        see `truth.py`; written last, so its presence means that the clip is whole
+    clip_00007/dense.npz        depth and hands in every pixel, where asked for
+    clip_00007/clip.json        how it was made
 """
 
 import json
@@ -54,13 +54,16 @@ from firsthand_training.episodes.video import Image, VideoWriter
 Array = NDArray[np.floating]
 ExpertMaker = Callable[[Actor, int], Expert]
 
-VIDEO_FILE, NOTE_FILE = "clip.mp4", "clip.json"
+NOTE_FILE = "clip.json"
 ANY = "any"  # by the seed
 TASKS_SHOWN = ("passing", "open_box", "passing", "open_box", "passing", "open_box", "push", "pick_place")
 """What any task is drawn from: most clips are of tasks that take both hands."""
 HEAD_FROM_CAMERA = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
-FLESH = (0.030, 0.016)  # [m], thickness above a joint of the mean hand: in the palm (wrist, first joints), in the fingers
-LONGEST_TRIAL = 12.0  # [s]
+FLESH = (
+    0.030,
+    0.016,
+)  # [m], thickness above a joint of the mean hand: in the palm (wrist, first joints), in the fingers
+LONGEST = 10.0  # [s], of a clip
 MARGIN = 0.05  # of the picture's height, at its border, in which a hand does not count as framed
 
 
@@ -93,9 +96,9 @@ class ClipSettings:
             raise SimulationError(f"expected a skin tone from 0 to {len(SKINS) - 1}, or -1, got {self.tone}")
         if self.surface not in ("mesh", "capsules"):
             raise SimulationError(f"expected hands of surface mesh or capsules, got {self.surface!r}")
-        if not 0.0 < self.duration <= LONGEST_TRIAL - 2 or not 5 <= self.fps <= 240:
+        if not 0.0 < self.duration <= LONGEST or not 5 <= self.fps <= 240:
             raise SimulationError(
-                f"expected up to {LONGEST_TRIAL - 2:.0f} s at 5 to 240 frames/s, got {self.duration} s at {self.fps}"
+                f"expected up to {LONGEST:.0f} s at 5 to 240 frames/s, got {self.duration} s at {self.fps}"
             )
         if min(self.width, self.height) < 32 or self.width % 2 or self.height % 2 or self.width > 1920:
             raise SimulationError(f"expected an even size from 32x32 to 1920x1080, got {self.width}x{self.height}")
@@ -127,11 +130,12 @@ def render_clip(seed: int, settings: ClipSettings, output: Path, experts: dict[s
             are never both in the picture.
     """
     note = json.dumps({"seed": seed, **asdict(settings)}, indent=1) + "\n"
+    video = output / f"{output.name}.mp4"
     if _is_whole(output, note):
-        return output / VIDEO_FILE
+        return video
     write_text(output / NOTE_FILE, note)
     take = _rehearse(seed, settings, experts)
-    with whole_file(output / VIDEO_FILE) as partial, _Camera(take, settings, seed) as camera:
+    with whole_file(video) as partial, _Camera(take, settings, seed) as camera:
         encoding = EpisodeSettings(
             fps=settings.fps,
             height=settings.height,
@@ -146,7 +150,7 @@ def render_clip(seed: int, settings: ClipSettings, output: Path, experts: dict[s
     if settings.dense:
         save_truth(output / DENSE_FILE, dense)
     save_truth(output / TRUTH_FILE, truth)
-    return output / VIDEO_FILE
+    return video
 
 
 def _is_whole(output: Path, note: str) -> bool:
@@ -207,9 +211,7 @@ def _chosen(name: str, names: tuple[str, ...], rng: np.random.Generator) -> str:
     return drawn if name == ANY else name
 
 
-def _person_at_table(
-    seed: int, task: str, tone: int, settings: ClipSettings, rng: np.random.Generator
-) -> HumanBody:
+def _person_at_table(seed: int, task: str, tone: int, settings: ClipSettings, rng: np.random.Generator) -> HumanBody:
     """Somebody with digits of their own at a table full of things, in a room of their own."""
     chosen = find_task(task)
     setup = redecorate(chosen.draw(check_variant("id"), generator("id", seed)), rng)
@@ -241,7 +243,7 @@ def _perform(body: HumanBody, make_expert: ExpertMaker, seed: int, duration: flo
     """MuJoCo's positions after each 40 ms of a trial, (T, nq)."""
     expert, tremor = make_expert(HumanActor(body), seed), Disturbance(seed, TREMOR)
     states = [body.scene.data.qpos.copy()]
-    while len(states) < LONGEST_TRIAL * RATE and not (body.success() and len(states) > (duration + 1) * RATE):
+    while len(states) < (4 + 2 * duration) * RATE and not (body.success() and len(states) > (duration + 1) * RATE):
         body.step(tremor.apply(expert.act()))
         states.append(body.scene.data.qpos.copy())
     return np.array(states)
@@ -261,7 +263,9 @@ def _looking_at(joints: Array, body: HumanBody, rng_roll: float) -> Array:
     points = joints.reshape(-1, 3)
     forward, left, up = (points.min(axis=0) + points.max(axis=0)) / 2 - eyes
     yaw, pitch = float(np.arctan2(left, forward)), float(np.arctan2(-up, np.hypot(forward, left)))
-    return pose(matrix_from_rpy(0.0, 0.0, yaw) @ matrix_from_rpy(0.0, pitch, 0.0) @ matrix_from_rpy(rng_roll, 0, 0), eyes)
+    return pose(
+        matrix_from_rpy(0.0, 0.0, yaw) @ matrix_from_rpy(0.0, pitch, 0.0) @ matrix_from_rpy(rng_roll, 0, 0), eyes
+    )
 
 
 def _framed(joints: Array, world_from_head: Array, field_of_view: float, settings: ClipSettings) -> float:
@@ -314,7 +318,8 @@ class _Camera:
             self._pose(frame)
             self._note(frame)
             gain = float(np.exp(s.exposure * drift.advance()[0]))
-            yield _exposed(light / s.blur, gain, s.noise, self._rng)
+            light /= s.blur
+            yield _exposed(light, gain, s.noise, self._rng)
 
     def truth(self) -> Truth:
         """Of all frames, once they are filmed."""
