@@ -59,6 +59,7 @@ $(VENV)/.test: $(DEFINITION) | $(VENV)/.demo
 	$(PIP) --editable '.[ros,train,labels,dev]'
 	$(PIP) --no-deps mediapipe
 	$(BIN)/python -m firsthand_training.labels.hand_networks.prepare
+	-$(BIN)/python -m firsthand_training.demonstrations.human.hand_mesh
 	@touch $@
 
 # Mesa's software renderer for machines without a GPU.

@@ -11,11 +11,13 @@ from typing import Annotated, Any
 import tyro
 
 from firsthand.errors import FirsthandError
+from firsthand_training.demonstrations.clips import RenderSettings, render_clips
 from firsthand_training.demonstrations.scripted import DemonstrationSettings, record_demonstrations
 from firsthand_training.episodes.durable import write_text
 from firsthand_training.evaluation.closed_loop import ClosedLoopSettings, evaluate_closed_loop, finished_trials
-from firsthand_training.evaluation.figures import plot_horizon, plot_success
+from firsthand_training.evaluation.figures import plot_horizon, plot_label_errors, plot_success
 from firsthand_training.evaluation.film import FilmSettings, make_film
+from firsthand_training.evaluation.labels import clips_table, evaluate_labels, labels_table, write_errors
 from firsthand_training.evaluation.recordings import compare_with_recording
 from firsthand_training.evaluation.results import markdown_table, read_results
 from firsthand_training.evaluation.surprise import CalibrationSettings, calibrate_checkpoint
@@ -24,6 +26,7 @@ DESCRIPTION = """Offline work on two-handed skills: everything before and after 
 
 examples:
   firsthand-lab demos --output data/push                        a scripted expert demonstrates in simulation
+  firsthand-lab render-hands --output data/clips                clips of people's hands, with the truth about them
   firsthand-lab train --episodes data/push --output runs/push   features, then training; the same call resumes
   firsthand-lab pretrain --episodes data/video --output runs/pre            people first; then a robot alone, or both:
   firsthand-lab finetune --episodes data/push --from runs/pre --output runs/push
@@ -32,6 +35,7 @@ examples:
   firsthand-lab evaluate --task push --trials 50                success of the shipped policy, with its interval
   firsthand-lab evaluate --policy my_push --variant ood         of another one, on unfamiliar objects and rooms
   firsthand-lab evaluate --recording BAG                        what the policy would have said along a recording
+  firsthand-lab evaluate-labels work --clips data/clips         labels of rendered clips, against the truth
   firsthand-lab compare id.json ood.json --figure all.png       results of evaluate --json side by side
   firsthand-lab calibrate --policy my_push                      what is usual for it: the surprise monitor needs that
   firsthand-lab experiment table1 --output runs/table1          the paper's Table I in simulation, step by step
@@ -47,6 +51,17 @@ class Demos:
     def run(self) -> None:
         """Print the dataset's folder."""
         print(record_demonstrations(self.settings))
+
+
+@dataclass(frozen=True)
+class RenderHands:
+    """Render first-person clips of people's hands at work, with the truth that labels can be measured by."""
+
+    settings: Annotated[RenderSettings, tyro.conf.arg(name="")]
+
+    def run(self) -> None:
+        """Print the index of the clips."""
+        print(render_clips(self.settings))
 
 
 @dataclass(frozen=True)
@@ -97,6 +112,29 @@ class Evaluate:
         if self.figure is not None:
             print(plot_horizon(report, rate, self.figure))
         return report.to_json()
+
+
+@dataclass(frozen=True)
+class EvaluateLabels:
+    """Measure labels of rendered clips by the truth about them."""
+
+    work: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders with what the stages left, a folder for each clip in it; several are put side by side."""
+    clips: Path
+    """The output of `render-hands`."""
+    json: Path | None = None
+    """Write the numbers of the first folder here."""
+    figure: Path | None = None
+    """Draw how errors are distributed here (.png or .svg)."""
+
+    def run(self) -> None:
+        """Print a table of the first folder's clips, and one of all folders."""
+        columns = {work.name: evaluate_labels(self.clips, work) for work in self.work}
+        print(clips_table(columns[self.work[0].name]), labels_table(columns), sep="\n\n")
+        if self.json is not None:
+            print(write_errors(self.json, columns[self.work[0].name]))
+        if self.figure is not None:
+            print(plot_label_errors(columns, self.figure))
 
 
 @dataclass(frozen=True)
@@ -164,7 +202,8 @@ def parse(arguments: Sequence[str] | None = None) -> Any:
 def _commands() -> dict[str, Any]:
     """The commands that the installed extras allow: without torch, training is left out."""
     commands: dict[str, Any] = {
-        "demos": Demos, "evaluate": Evaluate, "compare": Compare, "calibrate": Calibrate, "film": Film,
+        "demos": Demos, "render-hands": RenderHands, "evaluate": Evaluate, "evaluate-labels": EvaluateLabels,
+        "compare": Compare, "calibrate": Calibrate, "film": Film,
     }  # fmt: skip
     if importlib.util.find_spec("torch") is not None:
         from firsthand_training.experiments.command import Experiment

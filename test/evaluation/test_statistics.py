@@ -1,10 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 
 from firsthand_training.evaluation.statistics import (
     PairedDifference,
     Proportion,
+    bootstrap_interval,
     paired_difference,
     percentiles,
     proportion,
@@ -58,3 +60,15 @@ def test_swapping_the_methods_mirrors_the_interval():
 def test_percentiles():
     assert percentiles(range(101)) == {"p50": 50.0, "p95": 95.0, "p99": 99.0}
     assert all(math.isnan(value) for value in percentiles([]).values())
+
+
+def test_the_bootstrap_draws_whole_groups():
+    rng = np.random.default_rng(0)
+    means = rng.normal(5.0, 1.0, 40)
+    groups = [mean + 0.01 * rng.standard_normal(500) for mean in means]
+    low, high = bootstrap_interval(groups, np.mean)
+    half = 1.96 * means.std() / np.sqrt(40)  # that of 40 groups, not of 20000 numbers
+    assert low == pytest.approx(means.mean() - half, abs=0.08)
+    assert high == pytest.approx(means.mean() + half, abs=0.08)
+    with pytest.raises(ValueError, match="at least one group"):
+        bootstrap_interval([], np.mean)

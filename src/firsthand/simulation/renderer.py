@@ -80,10 +80,32 @@ class ThirdPersonRenderer:
         self._picture.close()
 
 
+class MeasuringRenderer:
+    """One eye's picture, with shadows and smooth edges, and what is truly there, pixel by pixel."""
+
+    def __init__(self, scene: World, width: int, height: int, eye: str = EYES[0]) -> None:
+        self._eye = eye
+        self._picture = _Picture(scene, width, height, shadows=True, own_body=False)
+        self._raw = _Picture(scene, width, height, shadows=False)
+
+    def render(self) -> Image:
+        """The view as the scene is now, (height, width, 3) uint8 RGB."""
+        return self._picture.take(self._eye)
+
+    def measure(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Depth along the optical axis (height, width), [m], and the number of the skin that is seen there or -1."""
+        return self._raw.measure(self._eye)
+
+    def close(self) -> None:
+        """Give the OpenGL contexts back."""
+        self._picture.close()
+        self._raw.close()
+
+
 class _Picture:
     """One off-screen buffer and the settings it is drawn with."""
 
-    def __init__(self, scene: World, width: int, height: int, shadows: bool) -> None:
+    def __init__(self, scene: World, width: int, height: int, shadows: bool, own_body: bool | None = None) -> None:
         require_backend()
         if width < 1 or height < 1:
             raise SimulationError(f"expected a picture of at least 1x1 pixels, got {width}x{height}")
@@ -95,13 +117,24 @@ class _Picture:
         self._shadows = shadows
         self._options = mujoco.MjvOption()
         self._options.geomgroup[FELT_GROUP] = 0
-        self._options.geomgroup[OWN_BODY_GROUP] = shadows
+        self._options.geomgroup[OWN_BODY_GROUP] = shadows if own_body is None else own_body
         self._options.sitegroup[:] = 0
 
     def take(self, camera: str) -> Image:
         self._renderer.update_scene(self._scene.data, camera, self._options)
         self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = self._shadows
         return self._renderer.render()
+
+    def measure(self, camera: str) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Depth and skins, as of `MeasuringRenderer.measure`."""
+        self._renderer.update_scene(self._scene.data, camera, self._options)
+        self._renderer.enable_depth_rendering()
+        depth = self._renderer.render()
+        self._renderer.disable_depth_rendering()
+        self._renderer.enable_segmentation_rendering()
+        seen = self._renderer.render()
+        self._renderer.disable_segmentation_rendering()
+        return depth, np.where(seen[..., 1] == int(mujoco.mjtObj.mjOBJ_SKIN), seen[..., 0], -1).astype(np.int32)
 
     def close(self) -> None:
         self._renderer.close()

@@ -28,6 +28,8 @@ def furnish(spec: "mujoco.MjSpec", setup: Setup) -> None:
     _add_room(spec, setup.surroundings)
     _add_table(spec, setup.surroundings.table, setup.table_height)
     _add_lamps(spec, setup.surroundings.light)
+    for index, part in enumerate(setup.surroundings.clutter):
+        _add_part(spec, spec.worldbody, f"clutter_{index}", part)
     for marker in setup.markers:
         _add_marker(spec, marker, setup.table_height)
     for thing in setup.objects:

@@ -11,6 +11,7 @@ matplotlib.use("Agg")  # no screen needed
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from firsthand_training.evaluation.labels import ClipErrors
 from firsthand_training.evaluation.open_loop import OpenLoopReport
 from firsthand_training.evaluation.statistics import Proportion
 
@@ -103,6 +104,31 @@ def plot_horizon(report: OpenLoopReport, rate: float, output: Path) -> Path:
         figure.legend(*panels[3].get_legend_handles_labels(), loc="outside lower right", ncols=2, frameon=False)
     for axes in panels:
         _clean(axes)
+    return _save(panels[0], output)
+
+
+def plot_label_errors(columns: Mapping[str, Sequence[ClipErrors]], output: Path) -> Path:
+    """Which share of the labelled hands is within an error: wrist, fingertips in the wrist frame, wrist rotation.
+
+    Args:
+        columns: By the way of labelling, for instance with an oracle in place of a stage.
+        output: A .png or .svg file.
+    """
+    figure, panels = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained", sharey=True)
+    for axes, name, unit, limit in zip(
+        panels,
+        ("wrist_mm", "tips_in_wrist_mm", "wrist_deg"),
+        ("wrist [mm]", "fingertips in the wrist frame [mm]", "wrist rotation [deg]"),
+        (100.0, 60.0, 45.0),
+        strict=True,
+    ):
+        for title, clips in columns.items():
+            errors = np.sort(np.concatenate([np.zeros(0), *(getattr(clip.hands, name) for clip in clips)]))
+            axes.step(errors, (np.arange(len(errors)) + 1) / max(len(errors), 1), where="post", label=title)
+        axes.set(xlim=(0, limit), ylim=(0, 1), xlabel=unit)
+        _clean(axes)
+    panels[0].set_ylabel("share of labelled hands")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     return _save(panels[0], output)
 
 

@@ -1,12 +1,12 @@
 """Honest numbers: proportions with intervals, differences between methods on the same trials, percentiles."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True)
@@ -104,3 +104,31 @@ def percentiles(values: ArrayLike) -> dict[str, float]:
     if values.size == 0:
         return dict.fromkeys(names, math.nan)
     return {name: float(np.percentile(values, q)) for name, q in names.items()}
+
+
+def bootstrap_interval(
+    groups: Sequence[NDArray[np.floating]],
+    statistic: Callable[[NDArray[np.floating]], float],
+    confidence: float = 0.95,
+    draws: int = 1000,
+) -> tuple[float, float]:
+    """Percentile interval of a statistic of measurements that come in groups, whole groups drawn with replacement.
+
+    The frames of one clip are alike; only another clip is another trial.
+
+    Args:
+        groups: The measurements of each clip, one or more.
+        statistic: Of all measurements together, (M,) to a number.
+        confidence: Of the interval.
+        draws: Of the bootstrap, from a fixed seed.
+
+    Raises:
+        ValueError: There are no groups.
+    """
+    if not groups:
+        raise ValueError("expected at least one group of measurements, got none")
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(groups), size=(draws, len(groups)))
+    values = [statistic(np.concatenate([groups[index] for index in row])) for row in drawn]
+    low, high = np.percentile(values, [50 * (1 - confidence), 50 * (1 + confidence)])
+    return float(low), float(high)

@@ -97,6 +97,7 @@ class Surroundings:
     floor: Texture
     light: Light
     furniture: tuple[Color, ...] = ()  # books on the shelf
+    clutter: tuple[Part, ...] = ()  # things that stand about, seen and not felt; positions in the world
 
 
 @dataclass(frozen=True)

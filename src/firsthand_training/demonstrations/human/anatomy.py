@@ -48,6 +48,7 @@ class Hand:
 
     length: float  # [m], wrist to middle fingertip
     breadth: float = 1.0  # of palm and fingers, relative to the mean hand of this length
+    digits: tuple[float, ...] = (1.0,) * 5  # how long each digit is, relative to the mean hand of this length
 
     @property
     def scale(self) -> float:
@@ -57,7 +58,7 @@ class Hand:
     @cached_property
     def segments(self) -> Array:
         """Lengths of the bones, (5, 3), [m]."""
-        return self.scale * SEGMENTS
+        return self.scale * np.array(self.digits)[:, None] * SEGMENTS
 
     @cached_property
     def radii(self) -> Array:

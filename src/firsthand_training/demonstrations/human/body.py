@@ -23,12 +23,10 @@ from firsthand.space.rotations import (
     quaternion_wxyz_from_matrix,
     rotation_vector_from_matrix,
 )
-from firsthand_training.demonstrations.human.anatomy import DIGITS
-from firsthand_training.demonstrations.human.arms import SHOULDERS_FROM_EYES, pose_arm
 from firsthand_training.demonstrations.human.hand_model import names
 from firsthand_training.demonstrations.human.head import Head
 from firsthand_training.demonstrations.human.person import Person
-from firsthand_training.demonstrations.human.scene import HEAD, TRUNK, HumanScene, build_human_scene
+from firsthand_training.demonstrations.human.scene import HumanScene, build_human_scene
 from firsthand_training.demonstrations.human.shapes import angles_of
 from firsthand_training.hand_bones import MIRROR
 
@@ -58,7 +56,7 @@ class HumanBody:
         self._succeeded = False
         self._angles = np.stack([angles_of("rest"), angles_of("rest")])
         self._goals = self._last_wrists = self._start(np.random.default_rng([seed, 0x5747]))
-        self._place_for_the_eyes()
+        self.scene.wear(self._head.world_from_robot, self._head.world_from_head)
 
     @property
     def stamp_ns(self) -> int:
@@ -72,9 +70,8 @@ class HumanBody:
 
     def hand_state(self) -> HandState:
         """Head, wrists and fingertips as they are, in F_R."""
-        wrists = self._wrists()
-        tips = np.stack([self._fingertips(side) for side in SIDES])
-        return HandState.from_poses(self._head.rotation, self.robot_from_world @ wrists, tips)
+        wrists = self.robot_from_world @ self.scene.wrists()
+        return HandState.from_poses(self._head.rotation, wrists, self.scene.fingertips())
 
     def step(self, target: Array) -> HandState:
         """Let 40 ms pass.
@@ -129,39 +126,13 @@ class HumanBody:
     def _look(self) -> None:
         """Turn the head after the hand that moves, and put everything where the eyes see it."""
         mujoco.mj_kinematics(self.scene.model, self.scene.data)
-        wrists = self._wrists()
+        wrists = self.scene.wrists()
         speeds: Array = np.linalg.norm(wrists[:, :3, 3] - self._last_wrists[:, :3, 3], axis=-1) * RATE + 0.03
         hand = np.average(wrists[:, :3, 3] + 0.1 * wrists[:, :3, 0], axis=0, weights=speeds)
         self._last_wrists = wrists
         for _ in range(2):
             self._head.advance(hand)
-        self._place_for_the_eyes()
-
-    def _place_for_the_eyes(self) -> None:
-        scene, robot = self.scene, self._head.world_from_robot
-        scene.move(HEAD, self._head.world_from_head)
-        scene.move(TRUNK, robot)
-        for side, (name, wrist) in enumerate(zip(SIDES, self._wrists(), strict=True)):
-            outwards = robot[:3, 1] * (1 - 2 * side)
-            shoulder = robot[:3, 3] + robot[:3, :3] @ (SHOULDERS_FROM_EYES * [1, 1 - 2 * side, 1])
-            forearm, upper_arm = pose_arm(shoulder, wrist, outwards)
-            scene.move(names(name).forearm, forearm)
-            scene.move(names(name).upper_arm, upper_arm)
-        mujoco.mj_kinematics(scene.model, scene.data)
-        mujoco.mj_camlight(scene.model, scene.data)
-
-    def _wrists(self) -> Array:
-        """world_from_wrist, (2, 4, 4)."""
-        bodies = [self.scene.data.body(names(side).wrist) for side in SIDES]
-        return np.stack([pose(body.xmat.reshape(3, 3), body.xpos) for body in bodies])
-
-    def _fingertips(self, side: str) -> Array:
-        """In the wrist frame, (5, 3)."""
-        wrist = self.scene.data.body(names(side).wrist)
-        last = [self.scene.data.body(f"{side}_{digit}_distal") for digit in DIGITS]
-        lengths = self.scene.person.hand.segments[:, 2, None]
-        tips = np.stack([body.xpos for body in last]) + lengths * np.stack([body.xmat[::3] for body in last])
-        return (tips - wrist.xpos) @ wrist.xmat.reshape(3, 3)
+        self.scene.wear(self._head.world_from_robot, self._head.world_from_head)
 
     def _judge(self) -> None:
         if self._succeeded or self.timed_out():

@@ -15,6 +15,7 @@ from firsthand.simulation.textures import Color
 from firsthand.space.hand_state import SIDES
 from firsthand.space.rotations import quaternion_wxyz_from_matrix
 from firsthand_training.demonstrations.human.anatomy import BONES, CURL_SHARE, DIGITS, LOWER, UPPER, Hand
+from firsthand_training.demonstrations.human.hand_mesh import fit_skin
 from firsthand_training.demonstrations.human.person import Person
 from firsthand_training.demonstrations.human.surface import BIND_ANGLES, FOREARM_LENGTH, PALM, Skin, flesh, make_skin
 from firsthand_training.hand_bones import MIRROR, spread_axes
@@ -51,9 +52,13 @@ def joint_names(side: str) -> tuple[str, ...]:
 
 
 def add_hands(spec: "mujoco.MjSpec", person: Person) -> None:
-    """Build both hands, forearms and upper arms of a person into a spec."""
+    """Build both hands, forearms and upper arms of a person into a spec.
+
+    Raises:
+        SimulationError: The person's skin is a mesh that is not there.
+    """
     _add_tone(spec, person.skin)
-    skin = make_skin(person.hand)
+    skin = fit_skin(person.hand) if person.surface == "mesh" else make_skin(person.hand)
     for side in SIDES:
         _add_hand(spec, person, side)
         _add_arm(spec, person, side)

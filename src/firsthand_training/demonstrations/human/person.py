@@ -44,6 +44,9 @@ class Person:
     camera_fov: float  # [deg], vertical
     baseline: float  # [m], between the cameras
     pace: float  # how quick the hands are, relative to the robot's
+    surface: str = (
+        "capsules"  # of the hands: `capsules` (`surface.py`) or `mesh` (`hand_mesh.py`), which has to be fetched
+    )
 
     @classmethod
     def draw(cls, kind: str, seed: int) -> "Person":

@@ -16,6 +16,9 @@ TABLE_PATTERNS = (("wood", 0.8), ("planks", 0.9), ("marble", 0.9), ("concrete", 
 WALL_PATTERNS = (("plaster", 2.0), ("concrete", 2.0))
 FLOOR_PATTERNS = (("planks", 0.7), ("concrete", 2.0), ("marble", 1.5), ("plain", 2.0))
 """Pattern and width of a repetition, [m]."""
+PAPERS = ("plaid", "terrazzo", "marble", "carton", "checker", "stripes")
+THINGS = ("label", "carton", "stripes", "bricks", "terrazzo", "plaid", "wood", "cardboard")
+"""Of what lies and stands about in clips that no policy is evaluated on."""
 
 
 def redecorate(setup: Setup, rng: np.random.Generator) -> Setup:
@@ -29,6 +32,46 @@ def redecorate(setup: Setup, rng: np.random.Generator) -> Setup:
         furniture=tuple(_color(rng, 0.9) for _ in old.furniture) if rng.random() < 0.6 else (),
     )
     return replace(setup, surroundings=surroundings, objects=tuple(_repaint(thing, rng) for thing in setup.objects))
+
+
+def scatter_clutter(old: Surroundings, table_height: float, rng: np.random.Generator) -> Surroundings:
+    """The same room with papers and cloths on the table, things around where the hands work, and a finer tabletop.
+
+    Nothing of it is felt. Papers are thinner than a millimetre; what stands higher is out of the way of the tasks.
+    """
+    papers = [_paper(table_height + 0.0004 * (1 + index), rng) for index in range(int(rng.integers(2, 5)))]
+    things = [_standing(table_height, place, rng) for place in _places(rng)]
+    table = replace(old.table, tile=0.6 * old.table.tile)
+    return replace(old, table=table, clutter=(*papers, *things))
+
+
+def _paper(height: float, rng: np.random.Generator) -> Part:
+    half = (float(rng.uniform(0.07, 0.16)), float(rng.uniform(0.10, 0.24)), 0.0001)
+    place = (float(rng.uniform(0.30, 0.70)), float(rng.uniform(-0.45, 0.45)), height)
+    return Part("box", half, place, _print(PAPERS, rng), (0.0, 0.0, float(rng.uniform(-1.6, 1.6))), shown_only=True)
+
+
+def _places(rng: np.random.Generator) -> list[tuple[float, float]]:
+    """Where things stand, world x and y, [m]: along the far edge of the table and at its sides."""
+    far = [(float(rng.uniform(0.76, 0.95)), y + float(rng.uniform(-0.06, 0.06))) for y in np.linspace(-0.6, 0.6, 6)]
+    sides = [(float(rng.uniform(0.35, 0.7)), side * float(rng.uniform(0.58, 0.68))) for side in (-1, 1)]
+    return [place for place in (*far, *sides) if rng.random() < 0.75]
+
+
+def _standing(table_height: float, place: tuple[float, float], rng: np.random.Generator) -> Part:
+    turned = (0.0, 0.0, float(rng.uniform(-np.pi, np.pi)))
+    surface = _print(THINGS, rng)
+    if rng.random() < 0.4:
+        radius, half = float(rng.uniform(0.03, 0.05)), float(rng.uniform(0.03, 0.09))
+        return Part("cylinder", (radius, half), (*place, table_height + half), surface, turned, shown_only=True)
+    box = tuple(float(each) for each in rng.uniform((0.03, 0.04, 0.015), (0.07, 0.09, 0.10)))
+    return Part("box", box, (*place, table_height + box[2]), surface, turned, shown_only=True)
+
+
+def _print(patterns: tuple[str, ...], rng: np.random.Generator) -> Texture:
+    light, dark = _color(rng, 0.4), _color(rng, 0.9)
+    dark = tuple(0.55 * channel for channel in dark)  # type: ignore[assignment]
+    return Texture(patterns[rng.integers(len(patterns))], dark, light, int(rng.integers(1_000_000)))
 
 
 def _texture(patterns: tuple[tuple[str, float], ...], rng: np.random.Generator) -> Texture:

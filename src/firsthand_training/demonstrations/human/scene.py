@@ -16,9 +16,11 @@ from firsthand.simulation.robot import EYE_FROM_CAMERA, EYES, ROBOT_BITS, SHOWN_
 from firsthand.simulation.room import furnish
 from firsthand.simulation.scene import object_states, set_options
 from firsthand.simulation.tasks.interface import ObjectState, Setup, Task
+from firsthand.space.frames import pose
 from firsthand.space.hand_state import SIDES
 from firsthand.space.rotations import quaternion_wxyz_from_matrix
-from firsthand_training.demonstrations.human.anatomy import CURL_SHARE, DIGITS
+from firsthand_training.demonstrations.human.anatomy import BONES, CURL_SHARE, DIGITS
+from firsthand_training.demonstrations.human.arms import SHOULDERS_FROM_EYES, pose_arm
 from firsthand_training.demonstrations.human.hand_model import add_hands, joint_names, names
 from firsthand_training.demonstrations.human.person import Person
 
@@ -58,6 +60,37 @@ class HumanScene:
         mocap = self.model.body(body).mocapid[0]
         self.data.mocap_pos[mocap] = world_from_body[:3, 3]
         self.data.mocap_quat[mocap] = quaternion_wxyz_from_matrix(world_from_body[:3, :3])
+
+    def wrists(self) -> Array:
+        """world_from_wrist, (2, 4, 4)."""
+        bodies = [self.data.body(names(side).wrist) for side in SIDES]
+        return np.stack([pose(body.xmat.reshape(3, 3), body.xpos) for body in bodies])
+
+    def joints(self) -> Array:
+        """Where the bones of each digit begin and where it ends, in the world, (2, 5, 4, 3), [m]."""
+        bones = [self.data.body(f"{side}_{digit}_{bone}") for side in SIDES for digit in DIGITS for bone in BONES]
+        starts = np.array([bone.xpos for bone in bones]).reshape(2, 5, 3, 3)
+        along = np.array([bone.xmat[::3] for bone in bones]).reshape(2, 5, 3, 3)[:, :, 2]
+        tips = starts[:, :, 2] + self.person.hand.segments[:, 2, None] * along
+        return np.concatenate([starts, tips[:, :, None]], axis=2)
+
+    def fingertips(self) -> Array:
+        """Each in its wrist frame, (2, 5, 3), [m]."""
+        wrists = self.wrists()
+        return (self.joints()[:, :, 3] - wrists[:, None, :3, 3]) @ wrists[:, :3, :3]
+
+    def wear(self, world_from_robot: Array, world_from_head: Array) -> None:
+        """Put head, trunk and arms where they are for eyes at F_R, (4, 4) each, and everything where it is seen."""
+        self.move(HEAD, world_from_head)
+        self.move(TRUNK, world_from_robot)
+        for side, (name, wrist) in enumerate(zip(SIDES, self.wrists(), strict=True)):
+            outwards = world_from_robot[:3, 1] * (1 - 2 * side)
+            shoulder = world_from_robot[:3, 3] + world_from_robot[:3, :3] @ (SHOULDERS_FROM_EYES * [1, 1 - 2 * side, 1])
+            forearm, upper_arm = pose_arm(shoulder, wrist, outwards)
+            self.move(names(name).forearm, forearm)
+            self.move(names(name).upper_arm, upper_arm)
+        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_camlight(self.model, self.data)
 
     def touched(self) -> set[str]:
         """The things that the hands touch now, by the names of their geoms."""

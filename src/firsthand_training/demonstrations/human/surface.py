@@ -33,6 +33,7 @@ class Skin:
     weights: Array  # (V, bones), rows add up to 1
     dorsal: Array  # (V,), 0 on the palm's side to 1 on the back's
     flush: Array  # (V,), 0 to 1: how near to a knuckle or a fingertip, where skin is redder
+    nails: bool = True  # whether it has none of its own, so that they are to be put on
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ def make_skin(hand: Hand) -> Skin:
     places, faces = surface_nets(field)
     vertices = np.stack([np.interp(places[:, i], np.arange(len(line)), line) for i, line in enumerate(axes)], axis=1)
     weights = _weights(capsules, vertices)
-    normals = _normals(vertices, faces)
-    return Skin(vertices, faces, weights, _dorsal(hand, weights, normals), _flush(hand, vertices, normals))
+    normals = vertex_normals(vertices, faces)
+    return Skin(vertices, faces, weights, dorsal_share(hand, weights, normals), flush_share(hand, vertices))
 
 
 def surface_nets(field: Array) -> tuple[Array, NDArray[np.int32]]:
@@ -194,11 +195,16 @@ def _weights(capsules: Capsules, vertices: Array) -> Array:
     excess = nearest - nearest.min(axis=1, keepdims=True)
     weights = np.exp(-excess / _FALLOFF) * _neighbours(bones)[best]
     weights /= weights.sum(axis=1, keepdims=True)
-    across_wrist = np.clip((vertices[:, 0] + 0.035) / 0.055, 0.0, 1.0)
-    of_hand = across_wrist**2 * (3 - 2 * across_wrist)
+    of_forearm = forearm_share(vertices[:, 0])
     arm = weights[:, PALM] + weights[:, FOREARM]  # which is nearer does not matter: the wrist bends along its length
-    weights[:, PALM], weights[:, FOREARM] = of_hand * arm, (1 - of_hand) * arm
+    weights[:, PALM], weights[:, FOREARM] = (1 - of_forearm) * arm, of_forearm * arm
     return weights
+
+
+def forearm_share(x: Array) -> Array:
+    """How much of the skin at some x [m] in the wrist frame, fingers excepted, goes along with the forearm."""
+    across_wrist = np.clip((x + 0.035) / 0.055, 0.0, 1.0)
+    return 1 - across_wrist**2 * (3 - 2 * across_wrist)
 
 
 def _neighbours(bones: int) -> NDArray[np.bool_]:
@@ -212,7 +218,7 @@ def _neighbours(bones: int) -> NDArray[np.bool_]:
     return together
 
 
-def _normals(vertices: Array, faces: NDArray[np.int32]) -> Array:
+def vertex_normals(vertices: Array, faces: NDArray[np.int32]) -> Array:
     """Unit normals of the vertices, outwards, (V, 3)."""
     a, b, c = (vertices[faces[:, i]] for i in range(3))
     of_faces = np.cross(b - a, c - a)
@@ -222,7 +228,7 @@ def _normals(vertices: Array, faces: NDArray[np.int32]) -> Array:
     return normals / (np.linalg.norm(normals, axis=1, keepdims=True) + _SMALLEST)
 
 
-def _dorsal(hand: Hand, weights: Array, normals: Array) -> Array:
+def dorsal_share(hand: Hand, weights: Array, normals: Array) -> Array:
     """How much the skin is of the back of the hand, (V,): by its normal and the backs of its bones."""
     backs = np.tile([0.0, 0.0, 1.0], (weights.shape[1], 1))
     backs[FIRST_DIGIT:] = hand.bones(BIND_ANGLES)[..., :3, 2].reshape(-1, 3)
@@ -231,7 +237,7 @@ def _dorsal(hand: Hand, weights: Array, normals: Array) -> Array:
     return share * share * (3 - 2 * share)
 
 
-def _flush(hand: Hand, vertices: Array, normals: Array) -> Array:
+def flush_share(hand: Hand, vertices: Array) -> Array:
     """How near the skin is to a knuckle's back or to a fingertip, (V,)."""
     bones = hand.bones(BIND_ANGLES)
     tips = hand.fingertips(BIND_ANGLES)
