@@ -27,6 +27,7 @@ DESCRIPTION = """Offline work on two-handed skills: everything before and after 
 examples:
   firsthand-lab demos --output data/push                        a scripted expert demonstrates in simulation
   firsthand-lab render-hands --output data/clips                clips of people's hands, with the truth about them
+  firsthand-lab label *.mp4 --output data/video                 videos to metric hand states, without annotation
   firsthand-lab train --episodes data/push --output runs/push   features, then training; the same call resumes
   firsthand-lab pretrain --episodes data/video --output runs/pre            people first; then a robot alone, or both:
   firsthand-lab finetune --episodes data/push --from runs/pre --output runs/push
@@ -205,6 +206,10 @@ def _commands() -> dict[str, Any]:
         "demos": Demos, "render-hands": RenderHands, "evaluate": Evaluate, "evaluate-labels": EvaluateLabels,
         "compare": Compare, "calibrate": Calibrate, "film": Film,
     }  # fmt: skip
+    if all(importlib.util.find_spec(name) is not None for name in ("torch", "pycolmap")):
+        from firsthand_training.labels.command import Label
+
+        commands |= {"label": Label}
     if importlib.util.find_spec("torch") is not None:
         from firsthand_training.experiments.command import Experiment
         from firsthand_training.training.command import Cotrain, Export, Finetune, Pretrain, Train

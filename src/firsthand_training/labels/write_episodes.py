@@ -31,7 +31,8 @@ Image = NDArray[np.uint8]
 Integers = NDArray[np.int64]
 
 SLOWEST = 0.9  # of the episodes' rate, that a video may have
-LONGEST_STEP = 1.5  # [periods], between two frames of an episode
+SLACK = 1.05
+"""Of a step from row to row: a period of the grid and one of the video, between which frames are nearest to it."""
 
 logger = logging.getLogger(__name__)
 
@@ -135,12 +136,13 @@ def find_runs(labels: Labels, settings: WriteSettings = DEFAULT) -> tuple[list[I
     rows = on_grid(labels.stamps_ns, settings.fps)
     whole = np.isfinite(np.concatenate([labels.state[rows], labels.origin[rows]], axis=1)).all(axis=1).tolist()
     left_out = Counter({"lack a hand": whole.count(False)})
-    steps = np.diff(labels.stamps_ns[rows]) * settings.fps / 1e9
+    longest = SLACK * (1e9 / settings.fps + np.median(np.diff(labels.stamps_ns))) if len(rows) > 1 else 0.0
+    steps = np.diff(labels.stamps_ns[rows])
     runs: list[list[int]] = []
     for i, row in enumerate(rows):
         if not whole[i]:
             continue
-        if not runs or not whole[i - 1] or steps[i - 1] > LONGEST_STEP:
+        if not runs or not whole[i - 1] or steps[i - 1] > longest:
             runs.append([])
         runs[-1].append(int(row))
     shortest = max(2, round(settings.shortest * settings.fps))
