@@ -173,6 +173,14 @@ def test_a_camera_without_parallax_has_no_path_to_compare(stages, truth):
     assert errors.gravity_deg == pytest.approx(0.0, abs=1e-5)
 
 
+def test_frames_without_a_camera_are_left_out(stages, truth):
+    poses = stages.scene.world_from_camera.copy()
+    poses[2] = np.nan
+    assert camera_errors(replace(stages.scene, world_from_camera=poses), truth).camera_ate_mm < 1e-6
+    nowhere = camera_errors(replace(stages.scene, world_from_camera=np.full_like(poses, np.nan)), truth)
+    assert np.isnan(nowhere.gravity_deg)
+
+
 def test_similarities_are_found_again():
     rng = np.random.default_rng(1)
     points, rotation = rng.normal(size=(20, 3)), matrix_from_rotation_vector(rng.normal(size=3))

@@ -126,11 +126,14 @@ def hand_errors(labels: Labels, truth: Truth) -> HandErrors:
 
 
 def camera_errors(scene: Scene, truth: Truth) -> CameraErrors:
-    """Compare the camera of a stretch with the truth."""
+    """Compare the camera of a stretch, in the frames in which it is known, with the truth."""
     _check_frames(scene.frames, truth)
-    true_poses = truth.world_from_camera[scene.frames]
-    ups = np.einsum("ni,ni->n", _unit(scene.world_from_camera[:, 2, :3]), true_poses[:, 2, :3])
-    path, true_path = scene.world_from_camera[:, :3, 3], true_poses[:, :3, 3]
+    known = np.isfinite(scene.world_from_camera).all(axis=(1, 2))
+    if not known.any():
+        return CameraErrors(math.nan, math.nan, math.nan, math.nan)
+    poses, true_poses = scene.world_from_camera[known], truth.world_from_camera[scene.frames[known]]
+    ups = np.einsum("ni,ni->n", _unit(poses[:, 2, :3]), true_poses[:, 2, :3])
+    path, true_path = poses[:, :3, 3], true_poses[:, :3, 3]
     span = float(np.linalg.norm(true_path - true_path.mean(axis=0), axis=1).max())
     ate = scale = math.nan
     if bool(scene.parallax[0]) and span > STILL and np.ptp(path, axis=0).max() > 0:

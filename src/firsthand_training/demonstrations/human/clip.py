@@ -187,23 +187,31 @@ def _rehearse(seed: int, settings: ClipSettings, experts: dict[str, ExpertMaker]
     tone = seed % len(SKINS) if settings.tone < 0 else settings.tone
     body = _person_at_table(seed, task, tone, settings, rng)
     states = _perform(body, experts[task], seed, settings.duration)
+    start, head = _choose_stretch(body, states, float(rng.uniform(-0.06, 0.06)), seed, settings)
+    heads = move_head(motion, head, settings.frames, settings.fps, rng)
+    return Take(body.scene, tone, states, start, heads)
+
+
+def _choose_stretch(
+    body: HumanBody, states: Array, roll: float, seed: int, settings: ClipSettings
+) -> tuple[float, Array]:
+    """The step where the clip begins, and world_from_head (4, 4) to see it from.
+
+    Of the stretches in which the hands are in the picture most, the one in which the hand that moves less moves most.
+    """
     joints = np.stack([_joints(body.scene, state) for state in states])
     steps = settings.duration * RATE
-    best = None
+    stretches = []
     for start in np.arange(0.0, max(len(states) - 1 - steps, 0.0) + 1e-9, 5.0):
         seen = joints[int(start) : int(start + steps) + 1]
-        head = _looking_at(seen, body, rng_roll=float(rng.uniform(-0.06, 0.06)))
+        head = _looking_at(seen, body, roll)
         framed = _framed(seen, head, body.scene.person.camera_fov, settings)
-        moved = np.linalg.norm(np.diff(seen.mean(axis=2), axis=0), axis=-1).sum(axis=0).min()
-        score = (round(framed, 1), float(moved))
-        if best is None or score > best[0]:
-            best = score, start, head, framed
-    assert best is not None
-    _, start, head, framed = best
+        ways = np.linalg.norm(np.diff(seen.mean(axis=2), axis=0), axis=-1).sum(axis=0)
+        stretches.append((round(framed, 1), float(ways.min()), float(start), head))
+    framed, _, start, head = max(stretches, key=lambda stretch: stretch[:3])
     if framed < 0.5:
         raise SimulationError(f"the hands of seed {seed} are both in the picture in {framed:.0%} of the frames only")
-    heads = move_head(motion, head, settings.frames, settings.fps, rng)
-    return Take(body.scene, tone, states, float(start), heads)
+    return start, head
 
 
 def _chosen(name: str, names: tuple[str, ...], rng: np.random.Generator) -> str:
@@ -228,12 +236,13 @@ def _person_at_table(seed: int, task: str, tone: int, settings: ClipSettings, rn
         surface=settings.surface,
     )
     body = HumanBody(chosen, setup, person, seed)
-    _hide_marks(body.scene.model)
+    _dress(body.scene.model)
     return body
 
 
-def _hide_marks(model: "mujoco.MjModel") -> None:
-    """Zones painted on the table are for judging trials; nobody has them at home."""
+def _dress(model: "mujoco.MjModel") -> None:
+    """Hide the zones that trials are judged by, which nobody has at home, and let shadows reach the floor."""
+    model.vis.map.shadowclip = 2.0  # [m]; with 1 the floor is speckled
     for index in range(model.ngeom):
         if model.geom(index).name.startswith("marker_"):
             model.geom_group[index] = FELT_GROUP
@@ -256,16 +265,14 @@ def _joints(scene: HumanScene, state: Array) -> Array:
     return scene.joints().reshape(2, 20, 3)
 
 
-def _looking_at(joints: Array, body: HumanBody, rng_roll: float) -> Array:
+def _looking_at(joints: Array, body: HumanBody, roll: float) -> Array:
     """world_from_head (4, 4) of a head over the table that has the hands of a stretch in its middle."""
     person = body.scene.person
     eyes = np.array([person.eyes[0], 0.0, body.scene.setup.table_height + person.eyes[1]])
     points = joints.reshape(-1, 3)
     forward, left, up = (points.min(axis=0) + points.max(axis=0)) / 2 - eyes
     yaw, pitch = float(np.arctan2(left, forward)), float(np.arctan2(-up, np.hypot(forward, left)))
-    return pose(
-        matrix_from_rpy(0.0, 0.0, yaw) @ matrix_from_rpy(0.0, pitch, 0.0) @ matrix_from_rpy(rng_roll, 0, 0), eyes
-    )
+    return pose(matrix_from_rpy(0.0, 0.0, yaw) @ matrix_from_rpy(0.0, pitch, 0.0) @ matrix_from_rpy(roll, 0, 0), eyes)
 
 
 def _framed(joints: Array, world_from_head: Array, field_of_view: float, settings: ClipSettings) -> float:

@@ -4,9 +4,11 @@ truth.npz   the arrays of `Truth`
 dense.npz   those of `DenseTruth`, where they were asked for
 
 N frames; the axis of 2 is left, right; pixel (u, v) = (0, 0) is the centre of the upper left one. The camera looks
-along its z, x points right and y down; the world's z points up. A wrist frame is that of `space/frames.py`: its origin is the
-wrist joint, from which bones and hand size are measured, and where WebXR's headsets have it too. What others call wrist
-lies elsewhere: MediaPipe's landmark 0 is 13 mm further towards the fingers and 5 mm towards the back of the hand.
+along its z, x points right and y down; the world's z points up.
+
+A wrist frame is that of `space/frames.py`: its origin is the wrist joint, from which bones and hand size are measured,
+and where WebXR's headsets have it too. What others call wrist lies elsewhere: MediaPipe's landmark 0 is 13 mm further
+towards the fingers and 5 mm towards the back of the hand.
 
 Keypoints are counted as by MediaPipe, OpenPose and WiLoR: wrist, then each digit, thumb to little, from its base (1) to
 its tip (4). All but the tips are centres of joints, inside the hand; a tip is where the flesh of the finger ends.
