@@ -23,7 +23,15 @@ from firsthand_training.evaluation.labels import (
     summarize,
     write_errors,
 )
-from firsthand_training.labels.stage_files import HandPoses, Labels, Scene, load_stage, save_stage
+from firsthand_training.labels.stage_files import (
+    HandPoses,
+    Labels,
+    Scene,
+    clip_folder,
+    load_stage,
+    save_stage,
+    video_folder,
+)
 
 N = 12
 HEAD_FROM_CAMERA = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
@@ -245,7 +253,10 @@ def test_true_depth_is_in_units_of_the_scene():
 def test_from_files_to_tables_json_and_figure(stages, truth, tmp_path):
     save_truth(tmp_path / "clips" / "clip_00003" / "truth.npz", truth)
     save_truth(tmp_path / "clips" / "clip_00004" / "truth.npz", truth)
-    stretch = tmp_path / "work" / "clip_00003" / "clip_000"
+    for name in ("clip_00003", "clip_00004"):
+        (tmp_path / "clips" / name / f"{name}.mp4").write_bytes(name.encode())
+    video = tmp_path / "clips" / "clip_00003" / "clip_00003.mp4"
+    stretch = clip_folder(video_folder(tmp_path / "work", video), 0)
     for name, stage in zip(("scene", "poses", "labels"), stages, strict=True):
         save_stage(stretch / f"{name}.npz", stage)
     clips = evaluate_labels(tmp_path / "clips", tmp_path / "work")

@@ -5,7 +5,7 @@ first turned about the vertical, by one angle a clip, to those of the truth; a w
 Cameras are compared after the similarity that brings them closest: their path has no scale and no origin of its own.
 
     data/clips/clip_00003/   clip_00003.mp4, truth.npz         firsthand-lab render-hands
-    work/clip_00003/clip_000/   scene.npz, poses.npz, labels.npz       the stages of `firsthand_training.labels`
+    work/clip_00003-<digest>/clip_000/   scene.npz, poses.npz, labels.npz    the stages of `firsthand_training.labels`
 """
 
 import json
@@ -24,7 +24,17 @@ from firsthand.space.rotations import angle_between, matrix_from_rpy
 from firsthand_training.demonstrations.human.truth import TRUTH_FILE, Truth, load_truth
 from firsthand_training.episodes.durable import write_text
 from firsthand_training.evaluation.statistics import bootstrap_interval
-from firsthand_training.labels.stage_files import KEYPOINTS, HandPoses, Labels, Scene, load_stage
+from firsthand_training.labels.stage_files import (
+    KEYPOINTS,
+    LABELS,
+    POSES,
+    SCENE,
+    HandPoses,
+    Labels,
+    Scene,
+    load_stage,
+    video_folder,
+)
 
 Array = NDArray[np.floating]
 
@@ -174,12 +184,12 @@ def load_stretches(work: Path) -> list[Stages]:
     """
     return [
         Stages(
-            load_stage(folder / "scene.npz", Scene),
-            load_stage(folder / "poses.npz", HandPoses),
-            load_stage(folder / "labels.npz", Labels),
+            load_stage(folder / SCENE, Scene),
+            load_stage(folder / POSES, HandPoses),
+            load_stage(folder / LABELS, Labels),
         )
         for folder in sorted(work.glob("clip_*"))
-        if (folder / "labels.npz").exists()
+        if (folder / LABELS).exists()
     ]
 
 
@@ -193,7 +203,11 @@ def evaluate_labels(clips: Path, work: Path) -> list[ClipErrors]:
     if not folders:
         raise LabelError(f"no clips with truth in {clips}; make some with firsthand-lab render-hands --output {clips}")
     return [
-        clip_errors(folder.name, load_stretches(work / folder.name), load_truth(folder / TRUTH_FILE, Truth))
+        clip_errors(
+            folder.name,
+            load_stretches(video_folder(work, folder / f"{folder.name}.mp4")),
+            load_truth(folder / TRUTH_FILE, Truth),
+        )
         for folder in folders
     ]
 

@@ -7,7 +7,6 @@ A stage leaves finished files alone, and the manifest knows which tasks have end
 interruption, and with more videos labels only those that are new.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,7 +28,22 @@ from firsthand_training.labels.manifest import Manifest, Row
 from firsthand_training.labels.reconstruct_scene import SceneSettings, reconstruct_scene
 from firsthand_training.labels.scale_out import Outcome, run_locally, run_on_ray
 from firsthand_training.labels.scene.camera import KnownCamera, intrinsic_matrix
-from firsthand_training.labels.stage_files import Clip, Hands, Labels, load_clips, load_stage
+from firsthand_training.labels.stage_files import (
+    CLIPS,
+    DEPTH,
+    EPISODES,
+    HANDS,
+    LABELS,
+    POSES,
+    SCENE,
+    Clip,
+    Hands,
+    Labels,
+    clip_folder,
+    load_clips,
+    load_stage,
+    video_folder,
+)
 from firsthand_training.labels.to_robot_frame import RobotFrameSettings, to_robot_frame
 from firsthand_training.labels.trim_clips import TrimSettings, trim_clips
 from firsthand_training.labels.video import open_video
@@ -39,11 +53,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 SETTINGS, MANIFEST = "settings.json", "manifest.jsonl"
-HANDS, CLIPS = "hands.npz", "clips.json"
-SCENE, DEPTH, POSES, LABELS, EPISODES = "scene.npz", "depth", "poses.npz", "labels.npz", "episodes"
 KEYPOINTS_OF = {"landmarks": "mediapipe", "wilor": "joints"}
 """Where the backends of `estimate_hands` put the points of a hand: names in `landmarks.OFFSETS`."""
-IDENTIFYING = 1 << 20  # [bytes] at the beginning of a video that tell it from others, with its size
 
 
 @dataclass(frozen=True)
@@ -188,19 +199,6 @@ def label_clip(task: ClipTask) -> Done:
         write_episodes(task.video, task.clip, labels, here / EPISODES, settings.episodes)
     both = load_stage(labels, Labels).measured.all(axis=1)
     return Done((task.clip.first, task.clip.last), int(np.count_nonzero(both)), stages)
-
-
-def clip_folder(folder: Path, number: int) -> Path:
-    """Where the stages leave what they make of a clip."""
-    return folder / f"clip_{number:03d}"
-
-
-def video_folder(work: Path, video: Path) -> Path:
-    """Where the stages leave what they make of a video; known by what is in it, not by where it lies."""
-    digest = hashlib.sha256(str(video.stat().st_size).encode())
-    with video.open("rb") as file:
-        digest.update(file.read(IDENTIFYING))
-    return work / f"{video.stem}-{digest.hexdigest()[:8]}"
 
 
 def claim(work: Path, settings: LabelSettings) -> None:

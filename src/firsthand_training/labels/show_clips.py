@@ -7,9 +7,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from firsthand_training.labels.label_videos import LabelSettings, clip_folder
+from firsthand_training.labels.label_videos import LabelSettings
 from firsthand_training.labels.manifest import Manifest
 from firsthand_training.labels.scale_out import run_locally
+from firsthand_training.labels.stage_files import clip_folder
 from firsthand_training.labels.to_robot_frame import RobotFrameSettings
 from firsthand_training.labels.view.film import make_film
 from firsthand_training.labels.view.labelled_clip import LabelledClip

@@ -1,6 +1,6 @@
 """What the stages leave for each other: one file each, whole or not there.
 
-work/<video>/
+work/<video>-<8 digits of its content>/
   hands.npz        detect_hands        every hand of every frame
   clips.json       trim_clips          the stretches worth labelling, and why the rest is not
   clip_000/
@@ -14,6 +14,7 @@ Frames are counted in the video from 0, as it is decoded. Pictures are upright (
 2 is left, right. What is not known is NaN, never a guess.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -28,6 +29,10 @@ from firsthand_training.episodes.durable import whole_file
 
 Array = NDArray[np.floating]
 Integers = NDArray[np.int64]
+
+HANDS, CLIPS = "hands.npz", "clips.json"
+SCENE, DEPTH, POSES, LABELS, EPISODES = "scene.npz", "depth", "poses.npz", "labels.npz", "episodes"
+IDENTIFYING = 1 << 20  # [bytes] at the beginning of a video that tell it from others, with its size
 
 KEYPOINTS = tuple(
     [
@@ -101,6 +106,19 @@ class Clip:
 
     first: int
     last: int
+
+
+def video_folder(work: Path, video: Path) -> Path:
+    """Where the stages leave what they make of a video; known by what is in it, not by where it lies."""
+    digest = hashlib.sha256(str(video.stat().st_size).encode())
+    with video.open("rb") as file:
+        digest.update(file.read(IDENTIFYING))
+    return work / f"{video.stem}-{digest.hexdigest()[:8]}"
+
+
+def clip_folder(folder: Path, number: int) -> Path:
+    """Where the stages leave what they make of a clip of a video."""
+    return folder / f"clip_{number:03d}"
 
 
 Stage = TypeVar("Stage", Hands, Scene, HandPoses, Labels)

@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 from firsthand.errors import LabelError
 from firsthand.space.hand_state import HandState
 from firsthand.space.rotations import matrix_from_rpy
-from firsthand_training.labels.stage_files import Array, HandPoses, Labels, Scene, load_stage
+from firsthand_training.labels.stage_files import (
+    DEPTH,
+    LABELS,
+    POSES,
+    SCENE,
+    Array,
+    HandPoses,
+    Labels,
+    Scene,
+    load_stage,
+)
 from firsthand_training.labels.to_robot_frame import CAMERA_FROM_EYES, RobotFrameSettings
 from firsthand_training.labels.video import frames, open_video
 
@@ -38,9 +48,9 @@ class LabelledClip:
     @classmethod
     def load(cls, video: Path, folder: Path, settings: RobotFrameSettings) -> "LabelledClip":
         """From the folder of a clip, as `label_videos` leaves it."""
-        scene, poses = load_stage(folder / "scene.npz", Scene), load_stage(folder / "poses.npz", HandPoses)
-        depth = folder / "depth"
-        labels = load_stage(folder / "labels.npz", Labels)
+        scene, poses = load_stage(folder / SCENE, Scene), load_stage(folder / POSES, HandPoses)
+        depth = folder / DEPTH
+        labels = load_stage(folder / LABELS, Labels)
         return cls(video, scene, poses, labels, settings, depth if depth.is_dir() else None)
 
     @property
