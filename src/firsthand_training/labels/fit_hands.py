@@ -236,10 +236,10 @@ def known_keypoints(keypoints: Array) -> Booleans:
 
 
 def hand_sizes(keypoints: Array) -> Array:
-    """How large hands are in their pictures, (B,), [px]: the diagonal of what their keypoints cover."""
-    with np.errstate(all="ignore"):
-        spans = np.nanmax(keypoints, axis=1) - np.nanmin(keypoints, axis=1)
-    return np.linalg.norm(spans, axis=-1)
+    """How large hands are in their pictures, (B,), [px]: the diagonal of what keypoints cover; NaN without any."""
+    known = known_keypoints(keypoints)[..., None]
+    highest, lowest = np.where(known, keypoints, -np.inf).max(axis=1), np.where(known, keypoints, np.inf).min(axis=1)
+    return np.where(known.any(axis=(1, 2)), np.linalg.norm(np.maximum(highest - lowest, 0), axis=-1), np.nan)
 
 
 def _check(observed: Observations) -> None:
