@@ -18,8 +18,8 @@ from firsthand_training.labels.stage_files import TIPS
 Array = NDArray[np.floating]
 
 LEAN = 1.0
-"""Depth by which fits come out too near, relative, for keypoints off by the size of the hand in the picture. Measured
-on 0.6 to 1.1 for noise of 2 to 5 px (`benchmarks/hand_fitting.py`); not corrected, because it varies with the pose."""
+"""Depth by which fits come out too near, relative, for keypoints off by the size of the hand in the picture. Measured:
+0.75 to 1.05 for noise of 2 to 5 px, up to 1.75 if it lasts (`benchmarks/hand_fitting.py`)."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from firsthand.errors import LabelError
+from firsthand_training.labels import smooth_hands
 from firsthand_training.labels.block_tridiagonal import inverse_diagonal, solve
 from firsthand_training.labels.fit_hands import FitSettings, Observations, fit_hands
 from firsthand_training.labels.smooth_hands import (
@@ -71,6 +72,16 @@ def test_frames_together_know_more_than_each_alone(seen, true_clip, stamps):
         part, mine = of_side(fit, observed, side)
         track = smooth_hand(part, mine, stamps, FIT, MOTION)
         assert error(track.pose, true_clip, side).mean() < 0.75 * error(part.pose, true_clip, side).mean()
+
+
+def test_long_clips_are_joined_in_windows_that_do_not_show(seen, stamps, monkeypatch):
+    part, mine = of_side(seen[1], seen[0], 1)
+    whole = smooth_hand(part, mine, stamps, FIT, MOTION)
+    monkeypatch.setattr(smooth_hands, "WINDOW", 8)
+    monkeypatch.setattr(smooth_hands, "OVERLAP", 8)
+    windows = smooth_hand(part, mine, stamps, FIT, MOTION)
+    np.testing.assert_allclose(windows.pose.position, whole.pose.position, atol=0.004)
+    assert windows.covariance.shape == whole.covariance.shape
 
 
 def test_a_gap_is_bridged_and_known_to_be_uncertain(seen, true_clip, stamps):
