@@ -20,7 +20,7 @@ def load_depth(folder: Path, frame: int) -> Array:
     """
     path = folder / f"{frame:08d}.npz"
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             return data["depth"].astype(float)
     except FileNotFoundError:
         raise LabelError(f"{path} is missing; run dense_depth on every frame first") from None

@@ -34,6 +34,7 @@ Booleans = NDArray[np.bool_]
 PALM = [0, 5, 9, 13, 17]  # keypoints that no finger moves
 FEWEST = 8  # keypoints that a hand must show
 BATCH = 512  # hands fitted at once: what fits into a core's cache and into memory
+SMALLEST = 3.0  # [px], of a palm in the picture
 NOISE_FLOOR = 0.5  # [px]
 ROUGH, DONE = 1e-2, 1e-4  # relative gains at which hands leave, before and after the noise is known
 
@@ -93,9 +94,10 @@ class Observations:
 
     @property
     def usable(self) -> Booleans:
-        """(B,), hands with enough keypoints, three of the palm's among them."""
+        """(B,), hands with enough keypoints, four of the palm's among them, that do not all lie on one spot."""
         seen = known_keypoints(self.keypoints)
-        return (seen.sum(axis=1) >= FEWEST) & (seen[:, PALM].sum(axis=1) >= 4) & (self.confidence > 0)
+        wide = np.nan_to_num(hand_sizes(self.keypoints[:, PALM])) > SMALLEST
+        return wide & (seen.sum(axis=1) >= FEWEST) & (seen[:, PALM].sum(axis=1) >= 4) & (self.confidence > 0)
 
 
 @dataclass(frozen=True)
@@ -236,10 +238,10 @@ def known_keypoints(keypoints: Array) -> Booleans:
 
 
 def hand_sizes(keypoints: Array) -> Array:
-    """How large hands are in their pictures, (B,), [px]: the diagonal of what their keypoints cover."""
-    with np.errstate(all="ignore"):
-        spans = np.nanmax(keypoints, axis=1) - np.nanmin(keypoints, axis=1)
-    return np.linalg.norm(spans, axis=-1)
+    """How large hands are in their pictures, (B,), [px]: the diagonal of what keypoints cover; NaN without any."""
+    known = known_keypoints(keypoints)[..., None]
+    highest, lowest = np.where(known, keypoints, -np.inf).max(axis=1), np.where(known, keypoints, np.inf).min(axis=1)
+    return np.where(known.any(axis=(1, 2)), np.linalg.norm(np.maximum(highest - lowest, 0), axis=-1), np.nan)
 
 
 def _check(observed: Observations) -> None:
@@ -276,7 +278,10 @@ def _start(observed: Observations, settings: FitSettings, shape: Array) -> tuple
 
 def _palm_pose(palm: Array, pixels: Array, intrinsics: Array) -> tuple[Array, Array]:
     known = np.isfinite(pixels).all(axis=1)
-    found, turn, place = cv2.solvePnP(palm[known], pixels[known], intrinsics, None, flags=cv2.SOLVEPNP_SQPNP)
+    try:
+        found, turn, place = cv2.solvePnP(palm[known], pixels[known], intrinsics, None, flags=cv2.SOLVEPNP_SQPNP)
+    except cv2.error:  # points on a line or on a spot
+        found = False
     position = place[:, 0] if found else np.full(3, np.nan)
     if not np.isfinite(position).all() or position[2] < 0.05:
         focal = 0.5 * (intrinsics[0, 0] + intrinsics[1, 1])

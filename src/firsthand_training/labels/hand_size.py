@@ -143,8 +143,8 @@ def size_by_stereo(
     if not np.array_equal(poses.frames, right.frames):
         raise LabelError("expected keypoints of the same frames from both cameras of the pair")
     disparity = (poses.keypoints - right.keypoints)[:, :, PALM, 0]  # (N, 2, 5)
-    with np.errstate(all="ignore"):
-        depth = intrinsics[0, 0] * baseline / np.nanmedian(np.where(disparity > 1, disparity, np.nan), axis=-1)
+    shift = np.median(disparity, axis=-1)  # NaN if a keypoint of the palm is missing
+    depth = intrinsics[0, 0] * baseline / np.where(shift > 1, shift, np.nan)
     ratio = depth / _palm_depth(hands)
     seen = np.isfinite(ratio) & hands.measured & (right.confidence > 0)
     if not seen.any():

@@ -95,7 +95,7 @@ class Mano:
             LabelError: It is missing, damaged, or no MANO hand.
         """
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
                 return cls({name: data[name] for name in FILE_SHAPES if name in data})
         except FileNotFoundError:
             raise LabelError(f"no MANO model at {path}; see the first lines of labels/mano.py") from None

@@ -122,6 +122,8 @@ def _array(state: Any) -> NDArray[Any]:
     order = str(dtype.state[1]) if dtype.state else "<"
     if code not in DTYPES or order not in ("<", ">", "|", "="):
         raise LabelError(f"the pickle holds an array of {order}{code}, expected plain numbers")
+    if getattr(type(data), "named", "") == "_codecs.encode":  # how Python 3 writes bytes for Python 2
+        data = data.arguments[0]
     raw = data.encode("latin1") if isinstance(data, str) else bytes(data)
     flat = np.frombuffer(raw, dtype=np.dtype(("<" if order == "=" else order) + code))
     return flat.reshape(shape, order="F" if by_columns else "C")

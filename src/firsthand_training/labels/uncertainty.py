@@ -18,8 +18,8 @@ from firsthand_training.labels.stage_files import TIPS
 Array = NDArray[np.floating]
 
 LEAN = 1.0
-"""Depth by which fits come out too near, relative, for keypoints off by the size of the hand in the picture. Measured
-on 0.6 to 1.1 for noise of 2 to 5 px (`benchmarks/hand_fitting.py`); not corrected, because it varies with the pose."""
+"""Depth by which fits come out too near, relative, for keypoints off by the size of the hand in the picture. Measured:
+0.75 to 1.05 for noise of 2 to 5 px, up to 1.75 if it lasts (`benchmarks/hand_fitting.py`)."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ def spread_of(track: Track, fit: Fit, observed: Observations, settings: FitSetti
     tips_by_shape = by_shape + by_angles @ shift[:, None, 6:]
     of_angles = by_angles @ track.covariance[:, None, 6:, 6:] @ np.swapaxes(by_angles, -1, -2)
     whole = track.covariance[:, :6, :6] + proportion_sigma**2 * shift[:, :6] @ np.swapaxes(shift[:, :6], 1, 2)
-    with np.errstate(invalid="ignore"):
-        lean = LEAN * fit.sigma / np.maximum(_bridged(hand_sizes(observed.keypoints)), 1.0)
+    lean = LEAN * fit.sigma / np.maximum(_bridged(hand_sizes(observed.keypoints)), 1.0)
     near = lean[:, None] * track.pose.position
     return Spread(
         whole[:, 3:, 3:] + near[:, :, None] * near[:, None],
@@ -65,11 +64,14 @@ def worst_sigma(covariance: Array) -> Array:
 def _shift_by_proportions(track: Track, fit: Fit, observed: Observations, settings: FitSettings) -> Array:
     """How a fit moves with the proportions that it takes for granted, (T, 27, 21).
 
-    A wrong bone is wrong in every frame, so joining frames does not help against it: each frame answers for itself.
+    A wrong bone is wrong in every frame, so joining frames does not help against it: each frame answers for itself, and
+    the nearest one that saw the hand for those that did not.
     """
     at = linearize(track.pose, observed, fit.shape, fit.sigma, settings, with_shape=True)
     hessian = at.hessian + 1e-6 * np.eye(PARAMETERS)
     shift = -np.linalg.solve(hessian, np.swapaxes(at.by_pose, 1, 2) @ at.by_shape)
+    seen = np.flatnonzero(fit.believed)
+    shift = shift[seen[np.abs(np.arange(len(shift))[:, None] - seen).argmin(axis=1)]]
     alike = np.zeros(SHAPE)
     alike[:20] = 1 / np.sqrt(20)  # all bones alike is size, which is counted elsewhere
     return shift - (shift @ alike)[..., None] * alike

@@ -33,6 +33,7 @@ Integers = NDArray[np.int64]
 SLOWEST = 0.9  # of the episodes' rate, that a video may have
 SLACK = 1.05
 """Of a step from row to row: a period of the grid and one of the video, between which frames are nearest to it."""
+OFF_GRID = 0.6  # [periods], of a frame from its place
 
 logger = logging.getLogger(__name__)
 
@@ -160,12 +161,14 @@ def on_grid(stamps_ns: Integers, fps: int) -> Integers:
         return np.arange(len(stamps_ns))
     rate = 1e9 / float(np.median(np.diff(stamps_ns)))
     if rate < SLOWEST * fps:
-        raise LabelError(f"the video has {rate:.1f} frames a second, fewer than {fps}; set fps to {int(rate)} or less")
+        raise LabelError(
+            f"the video has {rate:.1f} frames a second, fewer than {fps}; set fps to {int(rate + 0.01)} or less"
+        )
     seconds = (stamps_ns - stamps_ns[0]) / 1e9
-    places = np.arange(int(seconds[-1] * fps + 0.5) + 1) / fps
+    places = np.arange(int(seconds[-1] * fps + OFF_GRID) + 1) / fps
     after = np.clip(np.searchsorted(seconds, places), 1, len(seconds) - 1)
     nearest = np.where(places - seconds[after - 1] <= seconds[after] - places, after - 1, after)
-    return np.unique(nearest[np.abs(seconds[nearest] - places) * fps <= 1.0])
+    return np.unique(nearest[np.abs(seconds[nearest] - places) * fps <= min(OFF_GRID, 0.6 * fps / rate)])
 
 
 def quality_of(labels: Labels, settings: WriteSettings = DEFAULT) -> Array:

@@ -61,6 +61,22 @@ def test_what_is_no_hand_is_not_believed(observed, intrinsics):
     assert fit_hands(replace(observed, keypoints=random), FitSettings(keypoint_sigma=2.0)).believed.mean() < 0.2
 
 
+@pytest.mark.parametrize("wild", [1e7, -1e7, 1e-9])
+def test_absurd_keypoints_are_not_believed_and_break_nothing(observed, wild):
+    absurd = replace(observed, keypoints=observed.keypoints.copy())
+    absurd.keypoints[3] *= wild
+    fit = fit_hands(absurd, FitSettings())
+    assert not fit.believed[3]
+    assert fit.believed[np.arange(len(fit.pose)) != 3].all()
+
+
+def test_a_palm_seen_edge_on_breaks_nothing(observed):
+    flat = replace(observed, keypoints=observed.keypoints.copy())
+    flat.keypoints[3, :, 1] = 200.0  # a line
+    fit = fit_hands(flat, FitSettings())
+    assert fit.believed[np.arange(len(fit.pose)) != 3].all()
+
+
 def test_no_hands_at_all_are_an_empty_answer(observed):
     fit = fit_hands(replace(observed, keypoints=np.full_like(observed.keypoints, np.nan)), FitSettings())
     assert not fit.believed.any()
