@@ -114,6 +114,8 @@ def label_clip(
     right: HandPoses | None = None,
 ) -> Labels:
     """The same from and to memory; see `to_robot_frame`."""
+    known = np.isfinite(scene.world_from_camera).all(axis=(1, 2))
+    scene = _with_a_camera_everywhere(scene, known)
     stamps = (stamps_ns[poses.frames] - stamps_ns[poses.frames[0]]) / 1e9
     rig = rig_hands(
         poses, stamps, scene.intrinsics, settings.keypoints, settings.fit, settings.motion, settings.proportion_sigma
@@ -133,7 +135,8 @@ def label_clip(
         hands = back_projected_hands(poses, rig, scene.intrinsics, depth, unit.factor, settings.depth_sigma)
         size = unit
     kept = hands.measured | _bridged(hands.measured, stamps, settings.bridge)
-    return _labels(stamps_ns, scene, poses, _only(hands, kept), size, unit, settings)
+    labels = _labels(stamps_ns, scene, poses, _only(hands, kept), size, unit, settings)
+    return _only_where(labels, known)
 
 
 def heading(head_rotations: Array) -> float:
@@ -201,6 +204,27 @@ def _only(hands: CameraHands, kept: Booleans) -> CameraHands:
     )
 
 
+def _with_a_camera_everywhere(scene: Scene, known: Booleans) -> Scene:
+    """The nearest known camera stands in where it is unknown, so that numbers stay numbers; see `_only_where`."""
+    rows, places = np.arange(len(known)), np.flatnonzero(known)
+    nearest = places[np.abs(rows[:, None] - places).argmin(axis=1)]
+    return replace(scene, world_from_camera=scene.world_from_camera[nearest])
+
+
+def _only_where(labels: Labels, known: Booleans) -> Labels:
+    """Nothing is said of frames whose camera is unknown."""
+    told = known[:, None]
+    return replace(
+        labels,
+        state=np.where(told, labels.state, np.nan),
+        origin=np.where(told, labels.origin, np.nan),
+        wrist_sigma=np.where(told, labels.wrist_sigma, np.nan),
+        rotation_sigma=np.where(told, labels.rotation_sigma, np.nan),
+        tips_sigma=np.where(told, labels.tips_sigma, np.nan),
+        measured=labels.measured & told,
+    )
+
+
 def _bridged(measured: Booleans, stamps: Array, longest: float) -> Booleans:
     """(N, 2), frames of gaps with a measured frame on either side not more than `longest` apart."""
     bridged = np.zeros(measured.shape, dtype=bool)
@@ -227,5 +251,5 @@ def _check(scene: Scene, poses: HandPoses, stamps_ns: NDArray[np.int64], scene_p
         raise LabelError("expected stamps that grow from frame to frame of the clip; is this the video's own clock?")
     if poses.keypoints.shape != (count, 2, 21, 2) or poses.confidence.shape != (count, 2):
         raise LabelError(f"{poses_path} has keypoints {poses.keypoints.shape} for {count} frames, expected two hands")
-    if scene.world_from_camera.shape != (count, 4, 4) or not np.isfinite(scene.world_from_camera).all():
-        raise LabelError(f"{scene_path} does not say where the camera is in all of {count} frames")
+    if scene.world_from_camera.shape != (count, 4, 4) or not np.isfinite(scene.world_from_camera).all((1, 2)).any():
+        raise LabelError(f"{scene_path} does not say where the camera is in any of {count} frames")

@@ -145,6 +145,19 @@ def test_gaps_are_marked_and_not_filled(true_clip):
     assert np.isnan(labels.wrist_sigma[10:14, 1]).all()
 
 
+def test_frames_whose_camera_is_unknown_have_no_numbers_and_change_no_others(true_clip):
+    scene = true_clip.scene()
+    lost = scene.world_from_camera.copy()
+    lost[[0, 7]] = np.nan
+    whole = label_clip(true_clip.stamps_ns, scene, true_clip.poses())
+    some = label_clip(true_clip.stamps_ns, replace(scene, world_from_camera=lost), true_clip.poses())
+    assert np.isnan(some.state[[0, 7]]).all()
+    assert np.isnan(some.origin[[0, 7]]).all()
+    assert not some.measured[[0, 7]].any()
+    others = np.setdiff1d(np.arange(len(lost)), [0, 7])
+    np.testing.assert_allclose(some.state[others], whole.state[others], atol=5e-3)  # the heading is a mean
+
+
 def test_short_gaps_are_bridged_if_asked_and_still_marked(true_clip):
     settings = replace(CALIBRATED, bridge=0.2)
     labels = label_clip(true_clip.stamps_ns, true_clip.scene(scale=1.0), true_clip.poses(hidden=HIDDEN), settings)
