@@ -56,6 +56,21 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
         load_stage(path, Hands)
 
 
+def test_no_damage_to_a_file_goes_further_than_a_label_error(tmp_path: Path) -> None:
+    path, rng, refused = save_stage(tmp_path / "hands.npz", HANDS), np.random.default_rng(0), 0
+    whole = path.read_bytes()
+    for _ in range(300):
+        content = bytearray(whole)
+        for place in rng.integers(len(content), size=3):
+            content[place] = rng.integers(256)
+        path.write_bytes(content)
+        try:
+            load_stage(path, Hands)
+        except LabelError:
+            refused += 1
+    assert refused > 100
+
+
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="run the stage that makes it"):
         load_stage(tmp_path / "hands.npz", Hands)

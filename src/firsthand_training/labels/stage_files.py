@@ -16,6 +16,8 @@ Frames are counted in the video from 0, as it is decoded. Pictures are upright (
 
 import hashlib
 import json
+import struct
+import zlib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +34,19 @@ Integers = NDArray[np.int64]
 
 HANDS, CLIPS = "hands.npz", "clips.json"
 SCENE, DEPTH, POSES, LABELS, EPISODES = "scene.npz", "depth", "poses.npz", "labels.npz", "episodes"
+DAMAGE = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    TypeError,
+    SyntaxError,
+    RuntimeError,
+    BadZipFile,
+    zlib.error,
+    struct.error,
+)
+"""What reading a damaged .npz raises."""
 IDENTIFYING = 1 << 20  # [bytes] at the beginning of a video that tell it from others, with its size
 
 KEYPOINTS = tuple(
@@ -142,7 +157,7 @@ def load_stage(path: Path, kind: type[Stage]) -> Stage:
             arrays = {field.name: data[field.name] for field in fields(kind) if field.name in data}
     except FileNotFoundError:
         raise LabelError(f"{path} is missing; run the stage that makes it first") from None
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except DAMAGE as error:
         raise LabelError(f"{path} is damaged ({error}); remove it, and the stage that makes it will again") from error
     missing = [field.name for field in fields(kind) if field.name not in arrays]
     if missing:
