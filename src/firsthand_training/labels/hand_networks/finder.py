@@ -47,7 +47,8 @@ class HandFinder:
 
     detectors: tuple[HandDetector, ...]
     landmarks: LandmarkNetwork
-    presence: float  # of a hand, from which on it is one
+    presence: float  # of a hand, above which it is one
+    still: float  # the same of one that was there in the frame before
     overlap: float  # of boxes of detectors, above which they are one
 
     def search(self, picture: Picture, known: list[Find]) -> list[Find]:
@@ -67,7 +68,7 @@ class HandFinder:
         """Hands of the frame before in this one; None where one is lost or has slipped onto another."""
         hands = [None if find.hand is None else self.landmarks.look(picture, find.hand.region) for find in known]
         followed = [
-            None if hand is None or hand.presence <= self.presence else replace(find, hand=hand)
+            None if hand is None or hand.presence <= self.still else replace(find, hand=hand)
             for find, hand in zip(known, hands, strict=True)
         ]
         for index, find in enumerate(followed):
