@@ -13,7 +13,7 @@ from firsthand.errors import ModelError
 from firsthand.inference import open_session
 from firsthand_training.labels.hand_networks import packages
 from firsthand_training.labels.hand_networks.landmarks import LandmarkNetwork
-from firsthand_training.labels.hand_networks.palms import PalmDetector
+from firsthand_training.labels.hand_networks.palms import PalmDetector, views
 from firsthand_training.labels.hand_networks.prepare import find_ssd_graph, landmark_graph, palm_graph
 from firsthand_training.labels.hand_networks.regions import Picture
 from firsthand_training.labels.hand_networks.ssd import SsdDetector
@@ -115,3 +115,21 @@ def test_without_npm_the_ssd_is_missed_in_words(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ModelError, match="no npm here"):
         packages.fetch_handtrack()
+
+
+@pytest.mark.parametrize(("height", "width", "count"), [(480, 640, 4), (1920, 1080, 4), (100, 100, 2), (500, 600, 2)])
+def test_palms_are_looked_for_everywhere_in_a_picture(height, width, count):
+    squares = views(Picture(np.zeros((height, width, 3), np.uint8)))
+    assert len(squares) == count
+    for x, y in ((0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)):
+        assert all(max(abs(x - each.x), abs(y - each.y)) <= each.side / 2 for each in squares[:2])
+        assert any(max(abs(x - each.x), abs(y - each.y)) <= each.side / 2 for each in squares[2:]) == (count == 4)
+
+
+def test_hands_that_are_small_in_a_tall_picture_are_found(picture):
+    tall = np.full((1120, 640, 3), 90, np.uint8)
+    tall[600:1080] = picture.image
+    network, detector = LandmarkNetwork.load(), PalmDetector.load(0.3, 0.3)
+    candidates = detector.detect(Picture(tall))
+    hands = [network.look_closer(Picture(tall), each.region) for each in candidates]
+    assert {hand.keypoints[0, 0] > 320 for hand in hands if hand.presence > 0.9} == {False, True}
