@@ -5,6 +5,7 @@ from firsthand_training.labels.hand_networks.regions import (
     Picture,
     Region,
     box_of_keypoints,
+    inside,
     overlap,
     region_of_box,
     region_of_keypoints,
@@ -64,6 +65,13 @@ def test_overlap_by_hand():
     box = np.array([0.0, 0.0, 10.0, 10.0])
     others = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30], [2, 2, 2, 2]], np.float64)
     np.testing.assert_allclose(overlap(box, others), [1, 1 / 3, 0, 0])
+
+
+def test_a_small_box_inside_a_large_one_is_all_in_it():
+    small, large = np.array([2.0, 2.0, 4.0, 4.0]), np.array([0.0, 0.0, 10.0, 10.0])
+    assert inside(small, large) == inside(large, small) == 1
+    assert inside(small, large + 3) == pytest.approx(0.25)
+    assert inside(small, large + 20) == 0
 
 
 def test_the_best_of_overlapping_boxes_is_kept():

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from firsthand_training.labels.hand_networks.candidates import Candidate, HandDetector
 from firsthand_training.labels.hand_networks.landmarks import Hand, LandmarkNetwork
-from firsthand_training.labels.hand_networks.regions import Picture, overlap
+from firsthand_training.labels.hand_networks.regions import Picture, inside, overlap
 
 Array = NDArray[np.floating]
 
 SAME_KEYPOINTS = 0.25  # mean distance of keypoints over the size of the hand, below which two hands are one
-SAME_BOX = 0.6  # overlap of boxes, above which two hands are one
+SAME_BOX = 0.6  # share of the smaller box that lies in the other one, above which two hands are one
 SURE = 0.9  # presence at which no other direction is tried
 _PALM = (0, 1, 5, 9, 13, 17)
 
@@ -100,7 +100,7 @@ def same(one: Find, other: Find) -> bool:
         apart = np.linalg.norm(one.hand.keypoints - other.hand.keypoints, axis=1).mean()
         if apart < SAME_KEYPOINTS * max(_size(one.box), _size(other.box)):
             return True
-    return bool(overlap(one.box, other.box[None])[0] > SAME_BOX)
+    return inside(one.box, other.box) > SAME_BOX
 
 
 def _moved(before: Find, after: Find) -> float:
