@@ -24,7 +24,7 @@ from firsthand_training.labels.hand_networks.ssd import SsdDetector
 from firsthand_training.labels.hand_networks.yolo import YoloDetector
 from firsthand_training.labels.sides import Sighting, choose_sides
 from firsthand_training.labels.stage_files import KEYPOINTS, Hands, save_stage
-from firsthand_training.labels.video import Image, frames, open_video
+from firsthand_training.labels.video import Image, Video, frames, open_video
 
 DETECTORS = ("auto", "palms+ssd", "palms", "yolo")
 LEFT, RIGHT = 0, 1
@@ -40,6 +40,7 @@ class DetectSettings:
     weights: str = ""  # of `yolo`: an ONNX file
     classes: tuple[str, ...] = ()  # of `yolo`: hand, left, right or other for each; empty: one hand, or left and right
     presence: float = 0.5  # of the landmark network, above which there is a hand
+    follow: float = 0.3  # the same for a hand that was there in the frame before
     palm_score: float = 0.3  # from which on a detector's proposal is looked at
     ssd_score: float = 0.3
     yolo_score: float = 0.5
@@ -47,6 +48,7 @@ class DetectSettings:
     search_every: int = 30  # frames, between searches while two or more hands are followed; 1 for every frame
     retry_every: int = 5  # frames, while fewer are; what is found is followed back to the search before
     most: int = 4  # hands of a frame, the surest
+    first_person: bool = True  # the hands are those of who wears the camera: where they are helps to tell their sides
     runtime: Runtime = DEFAULT_RUNTIME
 
     def __post_init__(self) -> None:
@@ -57,7 +59,7 @@ class DetectSettings:
             raise LabelError(
                 f"`weights` are an ONNX file for detectors 'yolo'; got {self.weights!r} for {self.detectors!r}"
             )
-        for name in ("presence", "palm_score", "ssd_score", "yolo_score", "overlap"):
+        for name in ("presence", "follow", "palm_score", "ssd_score", "yolo_score", "overlap"):
             if not 0 <= getattr(self, name) <= 1:
                 raise LabelError(f"expected {name} between 0 and 1, got {getattr(self, name)}")
         for name in ("search_every", "retry_every", "most"):
@@ -89,7 +91,7 @@ def detect_hands(video: Path, output: Path, settings: DetectSettings = DEFAULT) 
         return output
     footage = open_video(video)
     sightings = sight_hands(frames(footage), load_finder(settings), settings)
-    return save_stage(output, _hands(sightings, footage.frames))
+    return save_stage(output, gather(sightings, footage, settings))
 
 
 def load_finder(settings: DetectSettings) -> HandFinder:
@@ -100,7 +102,7 @@ def load_finder(settings: DetectSettings) -> HandFinder:
         ModelError: The networks are not installed.
     """
     landmarks = LandmarkNetwork.load(settings.runtime)
-    return HandFinder(_load_detectors(settings), landmarks, settings.presence, settings.overlap)
+    return HandFinder(_load_detectors(settings), landmarks, settings.presence, settings.follow, settings.overlap)
 
 
 def sight_hands(pictures: Iterable[Image], finder: HandFinder, settings: DetectSettings) -> list[Sighting]:
@@ -109,6 +111,18 @@ def sight_hands(pictures: Iterable[Image], finder: HandFinder, settings: DetectS
     for number, image in enumerate(pictures):
         tracks.see(number, Picture(image))
     return [sighting for number in range(len(tracks.seen)) for sighting in tracks.seen[number]]
+
+
+def gather(sightings: list[Sighting], video: Video, settings: DetectSettings) -> Hands:
+    """All that was seen in a video, with the sides of the hands, ready to be written."""
+    return Hands(
+        frame=np.array([each.frame for each in sightings], np.int64),
+        side=choose_sides(sightings, video.width, settings.first_person),
+        score=np.array([each.score for each in sightings], np.float64),
+        box=np.array([each.box for each in sightings], np.float64).reshape(-1, 4),
+        keypoints=np.array([each.keypoints for each in sightings], np.float64).reshape(-1, len(KEYPOINTS), 2),
+        frames=np.array([video.frames], np.int64),
+    )
 
 
 def two_hands(hands: Hands, gap: int = 0) -> tuple[NDArray[np.bool_], dict[str, int]]:
@@ -154,7 +168,7 @@ class _Tracks:
     def __init__(self, finder: HandFinder, settings: DetectSettings) -> None:
         self._finder, self._settings = finder, settings
         self._alive: dict[int, Find] = {}
-        self._recent: deque[tuple[int, Picture]] = deque(maxlen=settings.retry_every)
+        self._recent: deque[tuple[int, Picture]] = deque(maxlen=settings.retry_every + 1)
         self._searched: int | None = None
         self._tracks = 0
         self.seen: list[list[Sighting]] = []
@@ -226,23 +240,14 @@ def _sighting(frame: int, track: int, find: Find) -> Sighting:
     keypoints = unknown if find.hand is None else find.hand.keypoints
     right = 0.5 if find.hand is None else find.hand.right
     side = None if find.candidate is None else find.candidate.side
-    return Sighting(frame, track, find.score, find.box, keypoints, right if side is None else float(side))
+    if side is not None:
+        return Sighting(frame, track, find.score, find.box, keypoints, float(side), told=True)
+    return Sighting(frame, track, find.score, find.box, keypoints, right)
 
 
 def _is(find: Find, sighting: Sighting) -> bool:
     hand = None if np.isnan(sighting.keypoints).any() else Hand(sighting.keypoints, sighting.score, sighting.right)
     return hand is not None and same(find, Find(hand))
-
-
-def _hands(sightings: list[Sighting], total: int) -> Hands:
-    return Hands(
-        frame=np.array([each.frame for each in sightings], np.int64),
-        side=choose_sides(sightings),
-        score=np.array([each.score for each in sightings], np.float64),
-        box=np.array([each.box for each in sightings], np.float64).reshape(-1, 4),
-        keypoints=np.array([each.keypoints for each in sightings], np.float64).reshape(-1, len(KEYPOINTS), 2),
-        frames=np.array([total], np.int64),
-    )
 
 
 def _kind(left: int, right: int) -> str:

@@ -147,7 +147,8 @@ def _video_stream(container: Any, path: Path) -> Any:
     stream = streams[0]
     codec = stream.codec_context.name if stream.codec_context is not None else None
     if codec is None or codec in TEXT_CODECS:
-        raise LabelError(f"{path} has no pictures to decode (codec {codec or 'unknown'}); expected a video")
+        reason = f"(codec {codec or 'unknown'}); expected a video: is the file whole?"
+        raise LabelError(f"{path} has no pictures to decode {reason}")
     stream.thread_count = 1  # the stages share the cores in their own way
     return stream
 

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from firsthand_training.labels.hand_networks.candidates import Candidate, HandDetector
 from firsthand_training.labels.hand_networks.landmarks import Hand, LandmarkNetwork
-from firsthand_training.labels.hand_networks.regions import Picture, overlap
+from firsthand_training.labels.hand_networks.regions import Picture, inside, overlap
 
 Array = NDArray[np.floating]
 
 SAME_KEYPOINTS = 0.25  # mean distance of keypoints over the size of the hand, below which two hands are one
-SAME_BOX = 0.6  # overlap of boxes, above which two hands are one
+SAME_BOX = 0.6  # share of the smaller box that lies in the other one, above which two hands are one
 SURE = 0.9  # presence at which no other direction is tried
 _PALM = (0, 1, 5, 9, 13, 17)
 
@@ -47,7 +47,8 @@ class HandFinder:
 
     detectors: tuple[HandDetector, ...]
     landmarks: LandmarkNetwork
-    presence: float  # of a hand, from which on it is one
+    presence: float  # of a hand, above which it is one
+    still: float  # the same of one that was there in the frame before
     overlap: float  # of boxes of detectors, above which they are one
 
     def search(self, picture: Picture, known: list[Find]) -> list[Find]:
@@ -67,7 +68,7 @@ class HandFinder:
         """Hands of the frame before in this one; None where one is lost or has slipped onto another."""
         hands = [None if find.hand is None else self.landmarks.look(picture, find.hand.region) for find in known]
         followed = [
-            None if hand is None or hand.presence <= self.presence else replace(find, hand=hand)
+            None if hand is None or hand.presence <= self.still else replace(find, hand=hand)
             for find, hand in zip(known, hands, strict=True)
         ]
         for index, find in enumerate(followed):
@@ -99,7 +100,7 @@ def same(one: Find, other: Find) -> bool:
         apart = np.linalg.norm(one.hand.keypoints - other.hand.keypoints, axis=1).mean()
         if apart < SAME_KEYPOINTS * max(_size(one.box), _size(other.box)):
             return True
-    return bool(overlap(one.box, other.box[None])[0] > SAME_BOX)
+    return inside(one.box, other.box) > SAME_BOX
 
 
 def _moved(before: Find, after: Find) -> float:

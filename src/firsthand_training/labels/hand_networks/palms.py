@@ -15,12 +15,13 @@ Array = NDArray[np.floating]
 
 GRIDS = ((24, 2), (12, 6))  # cells along a side, anchors in each
 SCORE_LIMIT = 100.0  # of what goes into the sigmoid
-ZOOMS = (1.0, 1.5)  # the picture alone, and with a margin, in which close hands are smaller
+MARGIN = 1.5  # side of a view with a margin, in which close hands are smaller
+LONG = 1.3  # width over height, or the reverse, from which on a picture's ends are looked at alone
 
 
 @dataclass(frozen=True)
 class PalmDetector:
-    """Palms at two scales."""
+    """Palms at several scales."""
 
     session: Session
     score: float  # 0 to 1, from which on a palm is a candidate
@@ -37,7 +38,7 @@ class PalmDetector:
 
     def detect(self, picture: Picture) -> list[Candidate]:
         """Palms with the regions of their hands, best first."""
-        found = [each for zoom in ZOOMS for each in self._at(picture, picture.all(zoom))]
+        found = [each for view in views(picture) for each in self._at(picture, view)]
         if not found:
             return []
         boxes, scores = np.array([each.box for each in found]), np.array([each.score for each in found])
@@ -55,6 +56,18 @@ class PalmDetector:
             Candidate(box, float(score), region_of_palm(box, wrist, knuckle))
             for box, score, (wrist, _, knuckle) in zip(boxes, scores[chosen], points[:, :3], strict=True)
         ]
+
+
+def views(picture: Picture) -> list[Region]:
+    """Squares in which palms are looked for: the whole picture, with a margin too, and the ends of a long one."""
+    whole = picture.all()
+    short, long = sorted((picture.width, picture.height))
+    if long < LONG * short:
+        return [whole, picture.all(MARGIN)]
+    away = (long - short) / 2
+    x, y = (away, 0.0) if picture.width > picture.height else (0.0, away)
+    ends = [Region(whole.x - x, whole.y - y, short), Region(whole.x + x, whole.y + y, short)]
+    return [whole, picture.all(MARGIN), *ends]
 
 
 def decode_palms(values: Array, anchors: Array) -> tuple[Array, Array]:

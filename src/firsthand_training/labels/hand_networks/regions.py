@@ -117,6 +117,13 @@ def overlap(box: Array, others: Array) -> Array:
     return common / np.maximum(np.clip(box[2:] - box[:2], 0, None).prod() + areas - common, 1e-9)
 
 
+def inside(one: Array, other: Array) -> float:
+    """The share of the smaller of two boxes (4,) that lies in the other one."""
+    common = np.clip(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0, None).prod()
+    smaller = min((one[2:] - one[:2]).prod(), (other[2:] - other[:2]).prod())
+    return float(common / max(smaller, 1e-9))
+
+
 def suppress(boxes: Array, scores: Array, limit: float) -> NDArray[np.int64]:
     """Indices of boxes (N, 4), best first, none overlapping a better one by more than `limit`."""
     kept: list[int] = []
