@@ -21,6 +21,7 @@ from tqdm import tqdm
 from firsthand.errors import LabelError
 from firsthand_training.episodes.durable import write_text
 from firsthand_training.episodes.merge import merge_datasets
+from firsthand_training.labels.camera_file import read_camera
 from firsthand_training.labels.dense_depth import DepthSettings, dense_depth
 from firsthand_training.labels.detect_hands import DetectSettings, detect_hands
 from firsthand_training.labels.estimate_hands import EstimateSettings, estimate_hands
@@ -64,7 +65,9 @@ class LabelSettings:
     detect: DetectSettings = field(default_factory=DetectSettings)
     trim: TrimSettings = field(default_factory=TrimSettings)
     focal: float = 0.0
-    """Focal length of the camera, [px] at the video's size; 0: found out."""
+    """Focal length of the camera of all videos, [px] at their size; 0: from a file beside a video, or found out."""
+    camera_files: bool = True
+    """Read `kitchen.camera.json` beside `kitchen.mp4`: intrinsics and, where known, which way is down."""
     scene: SceneSettings = field(default_factory=SceneSettings)
     dense: bool = False
     """Make depth maps too: slow, and needed for the paper's back-projection alone."""
@@ -87,10 +90,10 @@ class LabelSettings:
 
     def camera(self, video: Path) -> KnownCamera:
         """What is known of a video's camera."""
-        if not self.focal:
-            return KnownCamera()
-        opened = open_video(video)
-        return KnownCamera(intrinsic_matrix(self.focal, (opened.width, opened.height)))
+        if self.focal:
+            opened = open_video(video)
+            return KnownCamera(intrinsic_matrix(self.focal, (opened.width, opened.height)))
+        return read_camera(video) if self.camera_files else KnownCamera()
 
 
 @dataclass(frozen=True)
