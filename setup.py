@@ -73,6 +73,7 @@ setup(
         "models": MODELS,
         "train": [*SIM, *MODELS, *TRAIN, "pyarrow>=15", "matplotlib>=3.8"],
         "cluster": ["ray>=2.40"],
+        "view": ["rerun-sdk>=0.24"],
         "labels": [*MODELS, *LABELS],
         "evaluate": [*SIM, *MODELS, "pyarrow>=15", "matplotlib>=3.8"],
         "dev": DEV,
