@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -92,9 +93,9 @@ def dense_depth(video: Path, scene: Path, hands: Path, output: Path, settings: D
         patch_match(views, {view: choose_sources(views, view, settings.sources) for view in wanted}, first)
     else:
         for view in wanted:
-            _kept(first / _name(views, view), lambda view=view: _swept(views, view, settings))
+            _kept(first / _name(views, view), partial(_swept, views, view, settings))
     for view in wanted:
-        _kept(output / _name(views, view), lambda view=view: _checked(views, view, first, settings))
+        _kept(output / _name(views, view), partial(_checked, views, view, first, settings))
     _write_index(output, views, settings)
     shutil.rmtree(first)
     return output
@@ -182,7 +183,7 @@ def _kept(path: Path, make: Callable[[], DepthMap]) -> None:
     if path.exists():
         return
     made = make()
-    with whole_file(path) as partial, partial.open("wb") as file:
+    with whole_file(path) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(file, depth=made.depth.astype(np.float16), confidence=made.confidence.astype(np.float16))
 
 
@@ -193,8 +194,8 @@ def _write_index(output: Path, views: Views, settings: DepthSettings) -> None:
         "intrinsics": views.intrinsics.tolist(),
         "settings": asdict(settings),
     }
-    with whole_file(output / INDEX) as partial:
-        partial.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    with whole_file(output / INDEX) as unfinished:
+        unfinished.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 def _fingerprint(views: Views, settings: DepthSettings) -> str:

@@ -140,7 +140,8 @@ class _Comparison:
             picture.expand(count, -1, -1, -1), grid, mode="bilinear", padding_mode="zeros", align_corners=True
         )
         seen, shown = warped[:, 0], (warped[:, 1] > 0.99) & (z > 0)
-        mean, square, product = _box(torch.cat([seen, seen**2, seen * self._gray]), self._settings.window).split(count)
+        sums = _box(torch.cat([seen, seen**2, seen * self._gray]), self._settings.window)
+        mean, square, product = sums[:count], sums[count : 2 * count], sums[2 * count :]
         noise = self._settings.noise**2
         variance = (square - mean**2).clamp(min=0)
         correlation = (product - mean * self._mean) / (
