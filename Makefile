@@ -56,7 +56,7 @@ $(VENV)/.demo: $(DEFINITION) | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.test: $(DEFINITION) | $(VENV)/.demo
-	$(PIP) --editable '.[ros,train,dev]'
+	$(PIP) --editable '.[ros,train,labels,dev]'
 	@touch $@
 
 # Mesa's software renderer for machines without a GPU.

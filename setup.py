@@ -7,6 +7,7 @@ ROS = ["ros-jazzy-rclpy==7.1.6", "ros-jazzy-common-interfaces", "ros-jazzy-rmw-f
 SIM = ["mujoco>=3.3,<5"]
 MODELS = ["onnx>=1.17"]
 TRAIN = ["torch>=2.7", "safetensors>=0.4", "tensorboard>=2.16"]
+LABELS = ["pycolmap>=4.1.1,<5"]
 DEV = [
     "pytest>=8",
     "pytest-timeout>=2.3",
@@ -71,6 +72,7 @@ setup(
         "sim": SIM,
         "models": MODELS,
         "train": [*SIM, *MODELS, *TRAIN, "pyarrow>=15", "matplotlib>=3.8"],
+        "labels": [*MODELS, *TRAIN, *LABELS, "pyarrow>=15"],
         "evaluate": [*SIM, *MODELS, "pyarrow>=15", "matplotlib>=3.8"],
         "dev": DEV,
         "test": DEV,

@@ -15,6 +15,7 @@ from firsthand_training.labels.scene.gravity import (
 )
 
 CAMERA = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # world_from_camera, looking along x, level
+UP = np.array([0.0, 0.0, 1.0])
 SETTINGS = GravitySettings(hypotheses=600)
 
 
@@ -28,20 +29,26 @@ def room_lines(axes: np.ndarray, stray: int = 40, noise: float = 0.002) -> Lines
 
 def test_axes_are_found_among_stray_lines():
     true = matrix_from_rotation_vector([0.3, -0.5, 0.2])
-    axes = manhattan_axes(room_lines(true), SETTINGS)
+    axes = manhattan_axes(room_lines(true), SETTINGS, true[:, 2])
     nearest = np.abs(true.T @ axes).max(axis=0)
     assert np.degrees(np.arccos(np.clip(nearest, -1, 1))).max() < 0.3
 
 
 def test_lines_that_run_anyhow_have_no_axes():
     stray = room_lines(np.eye(3), stray=300)
-    assert manhattan_axes(Lines(stray.normals[90:], stray.lengths[90:]), SETTINGS) is None
+    assert manhattan_axes(Lines(stray.normals[90:], stray.lengths[90:]), SETTINGS, UP) is None
+
+
+def test_one_bundle_of_lines_has_no_axes():
+    lines = room_lines(np.eye(3), stray=30)
+    kept = [*range(30), *range(90, 120)]
+    assert manhattan_axes(Lines(lines.normals[kept], lines.lengths[kept]), SETTINGS, UP) is None
 
 
 def test_axes_far_from_the_main_plane_are_not_believed():
     true = matrix_from_rotation_vector([0.3, -0.5, 0.2])
     between = true @ np.array([1.0, 1.0, 1.0]) / np.sqrt(3)
-    assert manhattan_axes(room_lines(true), SETTINGS, between) is None
+    assert manhattan_axes(room_lines(true), SETTINGS, UP, between) is None
 
 
 @pytest.mark.parametrize("pitch", [0.1, 0.5, 0.9, 1.2])

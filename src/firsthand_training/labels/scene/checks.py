@@ -23,6 +23,7 @@ class Limits:
     focal: tuple[float, float] = (0.4, 1.5)  # widths (of the longer side) of a picture
     angle: float = 1.0  # [deg], median over the points of the widest between two of their rays
     angle_known: float = 0.5  # the same where the intrinsics are known
+    focal_sigma: float = 0.08  # relative, of a focal length that is found
     order: float = 0.5  # rank correlation of distance with lowness in the picture; 1 for cameras that look at anything
 
     def __post_init__(self) -> None:
@@ -53,6 +54,8 @@ def doubts(model: Model, keyframes: int, longer_side: int, known: bool, limits: 
     angle = float(np.degrees(np.median(triangulation_angles(model)))) if len(model.points) else 0.0
     if angle < (limits.angle_known if known else limits.angle):
         found.append(f"rays meet at {angle:.2f} deg")
+    if not known and len(model.points) and (sigma := focal_sigma(model)) > limits.focal_sigma:
+        found.append(f"focal length uncertain by {100 * sigma:.0f} %")
     if (order := depth_order(model)) > limits.order:
         found.append(f"what is lower in the picture is further away (rank correlation {order:.2f}): inside out")
     return found
@@ -96,7 +99,8 @@ def triangulation_angles(model: Model) -> Array:
 def focal_sigma(model: Model) -> float:
     """How uncertain the focal length of a model is, relative, from how its observations fit (Schur complement).
 
-    The corners of a track err together from frame to frame, so tracks are counted, not observations.
+    The corners of a track err together from frame to frame, so tracks are counted, not observations. Infinite where
+    the observations do not tell.
     """
     centres, count = model.camera_from_world, len(model.camera_from_world)
     size = 6 * count + 1
@@ -111,12 +115,15 @@ def focal_sigma(model: Model) -> float:
         of_point[seen] += np.einsum("nij,nik->njk", by_point, by_point)
         to_point[seen[:, None, None], np.arange(3)[:, None], columns] += np.einsum("nij,nik->njk", by_point, by_all)
         squared, observations = squared + float((residual**2).sum()), observations + len(seen)
-    of_point += 1e-9 * np.trace(of_point, axis1=1, axis2=2)[:, None, None] * np.eye(3) + 1e-12 * np.eye(3)
+    of_point += (1e-9 * np.trace(of_point, axis1=1, axis2=2)[:, None, None] + 1e-12) * np.eye(3)
     solved = np.linalg.solve(of_point, to_point)
     reduced -= np.einsum("pij,pik->jk", to_point, solved)
     free = np.setdiff1d(np.arange(size), _gauge(model))
     reduced = reduced[np.ix_(free, free)]
-    variance = np.linalg.inv(reduced + np.diag(1e-12 * np.diag(reduced)))[-1, -1]
+    try:
+        variance = np.linalg.inv(reduced + np.diag(1e-12 * np.diag(reduced)))[-1, -1]
+    except np.linalg.LinAlgError:  # a camera that sees nothing, or no way at all
+        return np.inf
     freedom = max(2 * observations - 3 * len(model.points) - size, 1)
     together = observations / max(len(model.points), 1)
     return float(np.sqrt(abs(variance) * squared / freedom * together) / model.intrinsics[0, 0])
