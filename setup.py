@@ -7,7 +7,7 @@ ROS = ["ros-jazzy-rclpy==7.1.6", "ros-jazzy-common-interfaces", "ros-jazzy-rmw-f
 SIM = ["mujoco>=3.3,<5"]
 MODELS = ["onnx>=1.17"]
 TRAIN = ["torch>=2.7", "safetensors>=0.4", "tensorboard>=2.16"]
-LABELS = ["tflite>=2.18"]
+LABELS = ["pycolmap>=4.1.1,<5", "tflite>=2.18"]
 DEV = [
     "pytest>=8",
     "pytest-timeout>=2.3",
@@ -74,7 +74,7 @@ setup(
         "train": [*SIM, *MODELS, *TRAIN, "pyarrow>=15", "matplotlib>=3.8"],
         "cluster": ["ray>=2.40"],
         "view": ["rerun-sdk>=0.24"],
-        "labels": [*MODELS, *LABELS],
+        "labels": [*MODELS, *TRAIN, *LABELS, "pyarrow>=15", "matplotlib>=3.8"],
         "evaluate": [*SIM, *MODELS, "pyarrow>=15", "matplotlib>=3.8"],
         "dev": DEV,
         "test": DEV,

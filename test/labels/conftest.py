@@ -30,6 +30,12 @@ CAMERA_FROM_HEAD = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]
 """From x forward, y left, z up to x right, y down, z forward."""
 
 
+@pytest.fixture(name="Shot")
+def shot_class() -> type["Shot"]:
+    """What can be filmed."""
+    return Shot
+
+
 @dataclass(frozen=True)
 class Shot:
     """What is filmed, and how the camera moves."""
@@ -57,6 +63,12 @@ class Film:
     pictures: np.ndarray  # (N, H, W, 3), as rendered
     depth: np.ndarray  # (N, H, W), [m], along the optical axis
     skin: np.ndarray  # (N, H, W), of hands and arms
+
+
+@pytest.fixture(name="write_video")
+def write_video_fixture() -> Callable[..., Path]:
+    """Encode RGB pictures into a file: path, pictures, frames a second."""
+    return write_video
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ Image = NDArray[np.uint8]
 class ClipFrame(NamedTuple):
     """One decoded picture."""
 
-    index: int  # in the video
+    number: int  # in the video
     seconds: float  # of its presentation
     picture: Image  # (H, W, 3), RGB
 

@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -22,7 +23,7 @@ from firsthand_training.labels.clip_frames import clip_frames
 from firsthand_training.labels.depth.agreement import count_agreeing
 from firsthand_training.labels.depth.colmap import has_patch_match, patch_match
 from firsthand_training.labels.depth.sweep import Source, SweepSettings, sweep_depth
-from firsthand_training.labels.depth.views import Views, choose_sources, relative_poses
+from firsthand_training.labels.depth.views import Views, choose_sources, relative_poses, widest_baseline
 from firsthand_training.labels.hand_masks import hand_mask
 from firsthand_training.labels.scene.camera import Array
 from firsthand_training.labels.stage_files import Hands, Scene, load_stage
@@ -41,6 +42,7 @@ class DepthSettings:
     device: str = "auto"  # of torch
     every: int = 1  # frames from one map to the next
     tolerance: float = 0.015  # relative, within which maps of other frames agree
+    pixels: float = 0.3  # [px], of parallax, within which they do as well: far away that is more
     agreeing: int = 2  # maps of other frames, at least, for a depth to be believed
     likeness: float = 0.3  # mean correlation with the sources, at least
     sweep: SweepSettings = field(default_factory=SweepSettings)
@@ -92,9 +94,9 @@ def dense_depth(video: Path, scene: Path, hands: Path, output: Path, settings: D
         patch_match(views, {view: choose_sources(views, view, settings.sources) for view in wanted}, first)
     else:
         for view in wanted:
-            _kept(first / _name(views, view), lambda view=view: _swept(views, view, settings))
+            _kept(first / _name(views, view), partial(_swept, views, view, settings))
     for view in wanted:
-        _kept(output / _name(views, view), lambda view=view: _checked(views, view, first, settings))
+        _kept(output / _name(views, view), partial(_checked, views, view, first, settings))
     _write_index(output, views, settings)
     shutil.rmtree(first)
     return output
@@ -171,7 +173,8 @@ def _checked(views: Views, view: int, first: Path, settings: DepthSettings) -> D
     others = [other - other % settings.every for other in others]
     others = sorted({other for other in others if other != view})
     depths = [load_depth(first, int(views.frames[other])).depth for other in others]
-    agreeing = count_agreeing(views, view, mine.depth, others, depths, settings.tolerance)
+    step = settings.pixels / (views.intrinsics[0, 0] * widest_baseline(views, view, others))
+    agreeing = count_agreeing(views, view, mine.depth, others, depths, settings.tolerance, step)
     sure = (agreeing >= min(settings.agreeing, len(others))) & (mine.confidence >= settings.likeness)
     share = agreeing / max(len(others), 1)
     return DepthMap(np.where(sure, mine.depth, np.nan), np.where(sure, share * mine.confidence, 0.0))
@@ -182,7 +185,7 @@ def _kept(path: Path, make: Callable[[], DepthMap]) -> None:
     if path.exists():
         return
     made = make()
-    with whole_file(path) as partial, partial.open("wb") as file:
+    with whole_file(path) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(file, depth=made.depth.astype(np.float16), confidence=made.confidence.astype(np.float16))
 
 
@@ -193,8 +196,8 @@ def _write_index(output: Path, views: Views, settings: DepthSettings) -> None:
         "intrinsics": views.intrinsics.tolist(),
         "settings": asdict(settings),
     }
-    with whole_file(output / INDEX) as partial:
-        partial.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    with whole_file(output / INDEX) as unfinished:
+        unfinished.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 def _fingerprint(views: Views, settings: DepthSettings) -> str:

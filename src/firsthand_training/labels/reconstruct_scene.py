@@ -11,6 +11,7 @@ the median distance of the points along the optical axis, unless the way of the 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,21 +22,21 @@ from numpy.typing import NDArray
 from firsthand.errors import LabelError
 from firsthand_training.labels.clip_frames import Image, clip_frames
 from firsthand_training.labels.hand_masks import hand_mask
-from firsthand_training.labels.scene.camera import Array, KnownCamera, Track, intrinsic_matrix
-from firsthand_training.labels.scene.checks import Limits, doubts
+from firsthand_training.labels.scene.camera import Array, KnownCamera, Track
+from firsthand_training.labels.scene.checks import Limits, doubts, focal_sigma
 from firsthand_training.labels.scene.gravity import GravitySettings, Vertical, View, find_vertical
 from firsthand_training.labels.scene.mapping import Keyframes, MappingSettings, Model
 from firsthand_training.labels.scene.registration import register_frames
 from firsthand_training.labels.scene.tracks import Sighting, track_corners
-from firsthand_training.labels.scene.turning import Turning, follow_turning
+from firsthand_training.labels.scene.turning import Turning, TurningTest, explain_by_turning, follow_turning
 from firsthand_training.labels.stage_files import Clip, Hands, Scene, load_stage, save_stage
 
 Gray = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 MIN_CORNERS = 15  # of a keyframe, on average
-STANDING = 1.5  # [px]: corners that move less, over the whole clip, belong to a camera that stands still
-FOUND_SIGMA, GUESSED_SIGMA, GIVEN_SIGMA = 0.01, 0.2, 0.003  # relative, of a focal length
+TURNED_ONLY = 0.4  # [px]: a camera whose turning explains the corners so well did not travel, as far as one can tell
+FOUND_SIGMA, TURNED_SIGMA, GUESSED_SIGMA, GIVEN_SIGMA = 0.01, 0.1, 0.2, 0.003  # relative, of a focal length
 IMU_SIGMA = 0.01  # [rad]
 
 
@@ -93,16 +94,14 @@ def reconstruct_scene(
     known.check(clip.last - clip.first)
     given = None if known.intrinsics is None else _resized(np.asarray(known.intrinsics, dtype=float), footage.shrink)
     with tempfile.TemporaryDirectory(prefix="firsthand-scene-") as scratch:
-        track = _travel(footage, given, Path(scratch), settings)
-    if isinstance(track, str):
-        track = _turn(footage, given, track, settings)
+        track = _track(footage, given, Path(scratch), settings)
     return save_stage(output, _scene(footage, track, known, settings))
 
 
 class Frame(NamedTuple):
     """A picture at the size that is worked with."""
 
-    index: int
+    number: int  # in the video
     gray: Gray  # (H, W)
     hidden: Mask  # (H, W), by hands
 
@@ -146,47 +145,48 @@ def _worked(index: int, picture: Image, hidden: Mask, size: tuple[int, int]) -> 
     return Frame(index, gray, hidden)
 
 
-def _travel(footage: _Footage, given: Array | None, scratch: Path, settings: SceneSettings) -> Track | str:
-    """The camera's way, or why it cannot be told."""
+def _track(footage: _Footage, given: Array | None, scratch: Path, settings: SceneSettings) -> Track:
+    """The camera's way if it can be told, else its turning.
+
+    Raises:
+        LabelError: Neither can.
+    """
     keyframes = Keyframes(scratch, settings.mapping)
     chosen = _choose_keyframes(footage, settings)
     sightings = track_corners(_kept(footage, keyframes, chosen), chosen, settings.mapping.corners)
-    found = _standing(sightings) or _believed(keyframes, sightings, given, footage, settings)
+    guess = settings.guessed_focal * max(footage.size)
+    turning = explain_by_turning(sightings, footage.size, guess, given)
+    found = _no_way(sightings, turning) or _believed(keyframes, sightings, given, footage, settings)
     if isinstance(found, str):
-        return found
-    clip, pictures = footage.clip, ((frame.index, frame.gray) for frame in footage.frames())
-    poses = register_frames(found, pictures, clip.first, clip.last, settings.mapping.seed)
+        return _turn(footage, turning, given is not None, found, settings)
+    clip, pictures = footage.clip, ((frame.number, frame.gray) for frame in footage.frames())
     return Track(
         intrinsics=found.intrinsics,
-        world_from_camera=poses,
+        world_from_camera=register_frames(found, pictures, clip.first, clip.last, settings.mapping.seed),
         points=found.points,
         point_error=found.point_error,
         reprojection_error=found.reprojection_error,
         parallax=True,
-        focal_sigma=FOUND_SIGMA if given is None else GIVEN_SIGMA,
+        focal_sigma=GIVEN_SIGMA if given is not None else max(FOUND_SIGMA, focal_sigma(found)),
     )
 
 
 def _kept(footage: _Footage, keyframes: Keyframes, chosen: set[int]) -> Iterator[tuple[int, Gray, Mask]]:
     """All frames, those that are chosen put down as keyframes as they pass."""
     for frame in footage.frames():
-        if frame.index in chosen:
-            keyframes.add(frame.index, frame.gray, frame.hidden)
+        if frame.number in chosen:
+            keyframes.add(frame.number, frame.gray, frame.hidden)
         yield frame
 
 
-def _standing(sightings: Sequence[Sighting]) -> str:
+def _no_way(sightings: Sequence[Sighting], turning: TurningTest) -> str:
     """Why no way can be told from these corners, if that is plain; empty if it is not."""
-    seen = np.concatenate([sighting.corners for sighting in sightings])
-    if len(seen) < MIN_CORNERS * len(sightings):
-        return f"{len(seen) / len(sightings):.0f} corners in a picture, at least {MIN_CORNERS} are needed"
-    places = np.concatenate([sighting.pixels for sighting in sightings])
-    order = np.argsort(seen, kind="stable")
-    starts = np.flatnonzero(np.diff(seen[order], prepend=-1))
-    low, high = (extreme.reduceat(places[order], starts) for extreme in (np.minimum, np.maximum))
-    long = np.diff(starts, append=len(seen)) >= 3
-    moved = float(np.median(np.linalg.norm(high - low, axis=1)[long])) if long.any() else 0.0
-    return f"corners move by {moved:.1f} px: the camera stands still" if moved < STANDING else ""
+    corners = sum(len(sighting.corners) for sighting in sightings) / len(sightings)
+    if corners < MIN_CORNERS:
+        return f"{corners:.0f} corners in a picture, at least {MIN_CORNERS} are needed"
+    if turning.residual < TURNED_ONLY:
+        return f"turning alone explains how corners move, to {turning.residual:.2f} px"
+    return ""
 
 
 def _believed(
@@ -200,7 +200,12 @@ def _believed(
     reasons = []
     for features in settings.mapping.order:
         matches = keyframes.match_sift(given) if features == "sift" else keyframes.match_tracks(sightings, given)
-        for name, mapper in (("global", matches.map_globally), ("incremental", matches.map_incrementally)):
+        tries = {
+            "global": matches.map_globally,
+            "second global": partial(matches.map_globally, again=1),
+            "incremental": matches.map_incrementally,
+        }
+        for name, mapper in tries.items():
             model = mapper(given is None)
             against = ["no model"]
             if model is not None:
@@ -219,36 +224,34 @@ def _choose_keyframes(footage: _Footage, settings: SceneSettings) -> set[int]:
     return set(np.linspace(footage.clip.first, footage.clip.last - 1, max(wanted, 3)).round().astype(int).tolist())
 
 
-def _turn(footage: _Footage, given: Array | None, why_not: str, settings: SceneSettings) -> Track:
+def _turn(footage: _Footage, test: TurningTest, known: bool, why_not: str, settings: SceneSettings) -> Track:
     """The camera's turning alone.
 
     Raises:
         LabelError: That does not explain what is seen either.
     """
-    width, height = footage.size
-    K = intrinsic_matrix(settings.guessed_focal * max(width, height), footage.size) if given is None else given
-    turning = follow_turning(((frame.gray, frame.hidden) for frame in footage.frames()), K)
+    turning = follow_turning(((frame.gray, frame.hidden) for frame in footage.frames()), test.intrinsics)
     _check_turning(turning, footage, why_not, settings)
     notes = [f"turning alone: {why_not}"]
-    if given is None:
+    if not known and not test.focal_told:
         notes.append(f"focal length guessed as {settings.guessed_focal} of the picture's longer side")
     poses = np.tile(np.eye(4), (len(turning.world_from_camera), 1, 1))
     poses[:, :3, :3] = turning.world_from_camera
     poses[~np.isfinite(poses).all(axis=(1, 2))] = np.nan
     return Track(
-        intrinsics=K,
+        intrinsics=test.intrinsics,
         world_from_camera=poses,
         points=np.zeros((0, 3)),
         point_error=np.zeros(0),
         reprojection_error=np.nan,
         parallax=False,
-        focal_sigma=GUESSED_SIGMA if given is None else GIVEN_SIGMA,
+        focal_sigma=GIVEN_SIGMA if known else TURNED_SIGMA if test.focal_told else GUESSED_SIGMA,
         notes=tuple(notes),
     )
 
 
 def _check_turning(turning: Turning, footage: _Footage, why_not: str, settings: SceneSettings) -> None:
-    allowed = settings.max_residual * np.hypot(*footage.size) / 800
+    allowed = settings.max_residual * float(np.hypot(*footage.size)) / 800
     if not np.isfinite(turning.residual):
         raise LabelError(f"the scene has too little texture to tell how the camera moved ({why_not})")
     if turning.residual > allowed:
@@ -272,7 +275,7 @@ def _scene(footage: _Footage, track: Track, known: KnownCamera, settings: SceneS
         intrinsics=_resized(track.intrinsics, 1 / footage.shrink),
         world_from_camera=poses,
         points=(points - origin) / unit,
-        reprojection_error=np.array([track.reprojection_error * footage.shrink]),
+        reprojection_error=np.array([track.reprojection_error]),
         parallax=np.array([track.parallax]),
         gravity_sigma=np.array([vertical.sigma]),
         scale=np.array([scale]),

@@ -122,7 +122,7 @@ def measure_motion(
         Scores (N - 1,), [px of a picture of 640x480]: infinite without a valid homography, NaN where not asked for,
         and the time of each frame (N,), [s].
     """
-    orb = cv2.ORB_create(settings.features)
+    orb = cv2.ORB.create(settings.features)
     stamps: list[float] = []
     scores: list[float] = []
     before = None

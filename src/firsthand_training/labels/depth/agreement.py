@@ -10,7 +10,13 @@ from firsthand_training.labels.scene.camera import Array, rays
 
 
 def count_agreeing(
-    views: Views, view: int, depth: Array, others: Sequence[int], depths: Sequence[Array], tolerance: float
+    views: Views,
+    view: int,
+    depth: Array,
+    others: Sequence[int],
+    depths: Sequence[Array],
+    tolerance: float,
+    step: float = 0.0,
 ) -> NDArray[np.int64]:
     """How many other maps put a pixel's place where this one does.
 
@@ -21,6 +27,7 @@ def count_agreeing(
         others: Views to ask.
         depths: Their maps, (H, W) each.
         tolerance: Relative, of a depth that agrees.
+        step: Of inverse depth, below which pictures so close together cannot tell: what is far away may differ more.
 
     Returns:
         (H, W).
@@ -37,6 +44,6 @@ def count_agreeing(
             pixels = np.nan_to_num(pixels[..., :2] / pixels[..., 2:], nan=-1e6, posinf=-1e6, neginf=-1e6).round()
             inside = ((pixels >= 0) & (pixels <= [width - 1, height - 1])).all(axis=-1) & (there[..., 2] > 0)
             at = np.where(inside[..., None], pixels, 0).astype(int)
-            off = np.abs(theirs[at[..., 1], at[..., 0]] / there[..., 2] - 1)
-            agreeing += inside & (off < tolerance)
+            off = np.abs(1 / theirs[at[..., 1], at[..., 0]] - 1 / there[..., 2])
+            agreeing += inside & (off < np.maximum(tolerance / there[..., 2], step))
     return agreeing

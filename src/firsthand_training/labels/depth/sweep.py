@@ -62,27 +62,29 @@ def sweep_depth(
         settings: How.
 
     Returns:
-        Depth (H, W), and the mean correlation (H, W), -1 to 1; NaN where no source shows the place.
+        Depth (H, W), and the mean correlation (H, W), -1 to 1; NaN where no source shows the place or the best depth is
+        out of range.
     """
     half = [Source(_halved(s.gray), _halved(s.shown.float()) > 0.99, s.from_reference) for s in sources]
     coarse = _Comparison(_halved(gray), half, _half_size(intrinsics), settings)
     planes = _planes(coarse, nearest, furthest, settings)
     costs = coarse.costs(planes[:, None, None].expand(-1, *coarse.shape))
     inverse_depth = _best(_aggregated(costs, settings), planes)
-    step = float(planes[1] - planes[0])
+    step, lowest = float(planes[1] - planes[0]), 0.5 * float(planes[0])
 
     fine = _Comparison(gray, list(sources), intrinsics, settings)
     around = _doubled(inverse_depth, fine.shape)
     offsets = torch.linspace(-1.5, 1.5, 7, device=gray.device) * step
-    candidates = (around + offsets[:, None, None]).clamp(min=float(planes[0]) / 4)
+    candidates = (around + offsets[:, None, None]).clamp(min=lowest)
     inverse_depth = around + _best(_aggregated(fine.costs(candidates), settings), offsets)
     inverse_depth = _propagated(fine, inverse_depth)
     offsets = torch.linspace(-0.25, 0.25, 3, device=gray.device) * step
-    costs = fine.costs((inverse_depth + offsets[:, None, None]).clamp(min=float(planes[0]) / 4))
+    costs = fine.costs((inverse_depth + offsets[:, None, None]).clamp(min=lowest))
     likeness = 1 - costs.amin(dim=0)
     inverse_depth = _flattened(inverse_depth + _best(costs, offsets), likeness.clamp(0.01, 1.0) ** 2, step)
-    depth = 1 / inverse_depth.clamp(min=float(planes[0]) / 4)
-    nowhere = costs.amin(dim=0) > UNSEEN / 2
+    depth = 1 / inverse_depth.clamp(min=lowest)
+    outside = (inverse_depth < planes[0] - step / 2) | (inverse_depth > planes[-1] + step / 2)
+    nowhere = outside | (costs.amin(dim=0) > UNSEEN / 2)
     return depth.masked_fill(nowhere, torch.nan), likeness.masked_fill(nowhere, torch.nan)
 
 
@@ -140,7 +142,8 @@ class _Comparison:
             picture.expand(count, -1, -1, -1), grid, mode="bilinear", padding_mode="zeros", align_corners=True
         )
         seen, shown = warped[:, 0], (warped[:, 1] > 0.99) & (z > 0)
-        mean, square, product = _box(torch.cat([seen, seen**2, seen * self._gray]), self._settings.window).split(count)
+        sums = _box(torch.cat([seen, seen**2, seen * self._gray]), self._settings.window)
+        mean, square, product = sums[:count], sums[count : 2 * count], sums[2 * count :]
         noise = self._settings.noise**2
         variance = (square - mean**2).clamp(min=0)
         correlation = (product - mean * self._mean) / (

@@ -79,3 +79,10 @@ def _spread(ways: Array, worth: Array, count: int) -> list[int]:
 def relative_poses(views: Views, view: int, sources: Sequence[int]) -> Array:
     """source_from_reference (S, 4, 4)."""
     return inverse(views.world_from_camera[list(sources)]) @ views.world_from_camera[view]
+
+
+def widest_baseline(views: Views, view: int, others: Sequence[int]) -> float:
+    """From one camera to the furthest of some others, in the units of the poses; never 0."""
+    centres = views.world_from_camera[:, :3, 3]
+    ways = np.linalg.norm(centres[list(others)] - centres[view], axis=-1)
+    return max(float(ways.max(initial=0.0)), 1e-9)

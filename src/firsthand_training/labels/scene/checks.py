@@ -9,7 +9,7 @@ import numpy as np
 
 from firsthand.errors import LabelError
 from firsthand.space.frames import inverse
-from firsthand_training.labels.scene.camera import Array
+from firsthand_training.labels.scene.camera import Array, Integers
 from firsthand_training.labels.scene.mapping import Model
 
 
@@ -23,6 +23,8 @@ class Limits:
     focal: tuple[float, float] = (0.4, 1.5)  # widths (of the longer side) of a picture
     angle: float = 1.0  # [deg], median over the points of the widest between two of their rays
     angle_known: float = 0.5  # the same where the intrinsics are known
+    focal_sigma: float = 0.08  # relative, of a focal length that is found
+    order: float = 0.5  # rank correlation of distance with lowness in the picture; 1 for cameras that look at anything
 
     def __post_init__(self) -> None:
         if not 0 < self.focal[0] < self.focal[1] or not 0 < self.registered <= 1 or self.reprojection <= 0:
@@ -52,7 +54,26 @@ def doubts(model: Model, keyframes: int, longer_side: int, known: bool, limits: 
     angle = float(np.degrees(np.median(triangulation_angles(model)))) if len(model.points) else 0.0
     if angle < (limits.angle_known if known else limits.angle):
         found.append(f"rays meet at {angle:.2f} deg")
+    if not known and len(model.points) and (sigma := focal_sigma(model)) > limits.focal_sigma:
+        found.append(f"focal length uncertain by {100 * sigma:.0f} %")
+    if (order := depth_order(model)) > limits.order:
+        found.append(f"what is lower in the picture is further away (rank correlation {order:.2f}): inside out")
     return found
+
+
+def depth_order(model: Model) -> float:
+    """Rank correlation of how far points are with how low they are in a picture, the median over the frames.
+
+    Who looks down at a table sees what is lower nearer. A model that a mapper has turned inside out, which over small
+    motions fits almost as well, has it the other way round.
+    """
+    orders = []
+    for pose, seen, pixels in zip(model.camera_from_world, model.observed, model.pixels, strict=True):
+        if len(seen) >= 10:
+            depth = model.points[seen] @ pose[2, :3] + pose[2, 3]
+            ranks = [np.argsort(np.argsort(values)) for values in (depth, pixels[:, 1])]
+            orders.append(np.corrcoef(ranks)[0, 1])
+    return float(np.median(orders)) if orders else 0.0
 
 
 def triangulation_angles(model: Model) -> Array:
@@ -73,3 +94,59 @@ def triangulation_angles(model: Model) -> Array:
             furthest[seen[wider]] = ray[wider]
         reference = furthest
     return widest
+
+
+def focal_sigma(model: Model) -> float:
+    """How uncertain the focal length of a model is, relative, from how its observations fit (Schur complement).
+
+    The corners of a track err together from frame to frame, so tracks are counted, not observations. Infinite where
+    the observations do not tell.
+    """
+    centres, count = model.camera_from_world, len(model.camera_from_world)
+    size = 6 * count + 1
+    reduced, squared, observations = np.zeros((size, size)), 0.0, 0
+    to_point = np.zeros((len(model.points), 3, size))
+    of_point = np.zeros((len(model.points), 3, 3))
+    for at, (pose, seen, pixels) in enumerate(zip(centres, model.observed, model.pixels, strict=True)):
+        residual, by_camera, by_focal, by_point = _derivatives(model, pose, seen, pixels)
+        columns = [*range(6 * at, 6 * at + 6), size - 1]
+        by_all = np.concatenate([by_camera, by_focal[..., None]], axis=-1)
+        reduced[np.ix_(columns, columns)] += np.einsum("nij,nik->jk", by_all, by_all)
+        of_point[seen] += np.einsum("nij,nik->njk", by_point, by_point)
+        to_point[seen[:, None, None], np.arange(3)[:, None], columns] += np.einsum("nij,nik->njk", by_point, by_all)
+        squared, observations = squared + float((residual**2).sum()), observations + len(seen)
+    of_point += (1e-9 * np.trace(of_point, axis1=1, axis2=2)[:, None, None] + 1e-12) * np.eye(3)
+    solved = np.linalg.solve(of_point, to_point)
+    reduced -= np.einsum("pij,pik->jk", to_point, solved)
+    free = np.setdiff1d(np.arange(size), _gauge(model))
+    reduced = reduced[np.ix_(free, free)]
+    try:
+        variance = np.linalg.inv(reduced + np.diag(1e-12 * np.diag(reduced)))[-1, -1]
+    except np.linalg.LinAlgError:  # a camera that sees nothing, or no way at all
+        return np.inf
+    freedom = max(2 * observations - 3 * len(model.points) - size, 1)
+    together = observations / max(len(model.points), 1)
+    return float(np.sqrt(abs(variance) * squared / freedom * together) / model.intrinsics[0, 0])
+
+
+def _gauge(model: Model) -> Integers:
+    """Parameters that say where the whole is, and how large: the first pose, and how far the furthest camera is."""
+    ways = inverse(model.camera_from_world)[:, :3, 3]
+    far = int(np.linalg.norm(ways - ways[0], axis=1).argmax())
+    along = model.camera_from_world[far, :3, :3] @ (ways[far] - ways[0])
+    return np.array([*range(6), 6 * far + 3 + int(np.abs(along).argmax())])
+
+
+def _derivatives(model: Model, pose: Array, seen: Integers, pixels: Array) -> tuple[Array, Array, Array, Array]:
+    """Residuals (K, 2) of what a frame sees, and their derivatives by its pose, the focal length and the points."""
+    K = model.intrinsics
+    place = model.points[seen] @ pose[:3, :3].T + pose[:3, 3]
+    x, y, z = place.T
+    zero = np.zeros_like(z)
+    ratio = np.stack([x / z, y / z], axis=1)
+    residual = ratio * [K[0, 0], K[1, 1]] + K[:2, 2] - pixels
+    by_place = np.stack([np.stack([1 / z, zero, -x / z**2], -1), np.stack([zero, 1 / z, -y / z**2], -1)], axis=1)
+    by_place *= np.array([K[0, 0], K[1, 1]])[:, None]
+    turned = np.stack([np.stack([zero, z, -y], -1), np.stack([-z, zero, x], -1), np.stack([y, -x, zero], -1)], axis=1)
+    by_camera = np.concatenate([by_place @ turned, by_place], axis=-1)
+    return residual, by_camera, ratio, by_place @ pose[:3, :3]

@@ -27,11 +27,11 @@ class GravitySettings:
     """How the vertical is looked for."""
 
     pictures: int = 10  # in which lines are looked for, spread over the clip
-    shortest: float = 0.05  # of a line, in diagonals of the picture
+    shortest: float = 0.04  # of a line, in diagonals of the picture
     hypotheses: int = 2000
     tolerance: float = 1.5  # [deg], of a line that agrees with an axis
     min_lines: int = 25  # that agree, for the axes to be believed
-    min_share: float = 0.3  # of the lines' total length that agrees
+    min_share: float = 0.2  # of the lines' total length that agrees; of all points, on the main plane
     look_down: float = 40.0  # [deg], of the camera below the horizon, where nothing else tells
     max_tilt: float = 50.0  # [deg], between up as found and as that suggests
     seed: int = 0
@@ -65,6 +65,8 @@ class View(NamedTuple):
 
 
 NEAR_PLANE = 8.0  # [deg], of the main plane's normal from an axis: points near it are not all on it
+TILT = 25.0  # [deg], of the vertical from where heads at work have it: half as likely
+SECOND = 0.08  # of all lines, along the second axis: three times what lines that run anyhow would do
 MANHATTAN_SIGMA, PLANE_SIGMA, PRIOR_SIGMA = np.radians([0.7, 3.0, 15.0])
 
 
@@ -87,7 +89,7 @@ def find_vertical(
     expected = _expected_up(views, settings.look_down)
     plane, share = dominant_plane(points, expected, settings.seed)
     hint = plane if share > settings.min_share else None
-    axes = manhattan_axes(find_lines(views, intrinsics, settings), settings, hint)
+    axes = manhattan_axes(find_lines(views, intrinsics, settings), settings, expected, hint)
     allowed = np.cos(np.radians(settings.max_tilt))
     if axes is not None:
         up = _choose_up(axes, expected, plane, share)
@@ -117,12 +119,15 @@ def find_lines(views: Sequence[View], intrinsics: Array, settings: GravitySettin
     return Lines(np.concatenate(normals), np.concatenate(lengths))
 
 
-def manhattan_axes(lines: Lines, settings: GravitySettings, normal: Array | None = None) -> Array | None:
+def manhattan_axes(
+    lines: Lines, settings: GravitySettings, expected: Array, normal: Array | None = None
+) -> Array | None:
     """Three axes at right angles that lines run along, the columns of (3, 3); None if too few lines agree.
 
     Args:
         lines: Of some pictures.
         settings: How to look.
+        expected: (3,), unit, roughly up: of axes that agree with as many lines, those that have one near it are taken.
         normal: (3,), of the scene's main plane, near which one of them is expected; None where there is none.
     """
     if len(lines.lengths) < settings.min_lines:
@@ -137,14 +142,18 @@ def manhattan_axes(lines: Lines, settings: GravitySettings, normal: Array | None
     best, score = np.eye(3), -1.0
     for axes in np.array_split(candidates, max(1, len(candidates) // 200)):
         off = np.abs(np.einsum("li,hij->hlj", lines.normals, axes)).min(axis=-1)
-        scores = np.maximum(1 - (off / tolerance) ** 2, 0) @ weights
+        tilt = np.degrees(np.arccos(np.clip(np.abs(expected @ axes).max(axis=1), 0, 1)))
+        scores = np.maximum(1 - (off / tolerance) ** 2, 0) @ weights / (1 + (tilt / TILT) ** 2)
         if scores.max() > score:
             best, score = axes[int(scores.argmax())], float(scores.max())
     axes = _refined(best, lines.normals, weights, tolerance)
-    agree = np.abs(lines.normals @ axes).min(axis=1) < tolerance
+    off = np.abs(lines.normals @ axes)
+    agree, nearest = off.min(axis=1) < tolerance, off.argmin(axis=1)
     if agree.sum() < settings.min_lines or weights[agree].sum() < settings.min_share * weights.sum():
         return None
-    return axes
+    # Around the axis of a single bundle of lines the other two could turn freely.
+    bundles = np.sort([weights[agree & (nearest == axis)].sum() for axis in range(3)])
+    return axes if bundles[1] > SECOND * weights.sum() else None
 
 
 def _hypotheses(normals: Array, settings: GravitySettings) -> Array:
@@ -185,7 +194,7 @@ def dominant_plane(points: Array, towards: Array, seed: int = 0) -> tuple[Array,
         return towards, 0.0
     rng = np.random.default_rng(seed)
     spread = float(np.median(np.linalg.norm(points - np.median(points, axis=0), axis=1)))
-    near = 0.02 * spread
+    near = 0.03 * spread
     corners = points[rng.integers(len(points), size=(500, 3))]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     lengths = np.linalg.norm(normals, axis=1)

@@ -124,7 +124,7 @@ class Keyframes:
                 _, here, there = np.intersect1d(one.corners, other.corners, assume_unique=True, return_indices=True)
                 if len(here) >= MIN_SHARED:
                     names = _name(one.frame), _name(other.frame)
-                    tables.write_matches(*(identities[name] for name in names), np.stack([here, there], axis=1))
+                    tables.write_matches(identities[names[0]], identities[names[1]], np.stack([here, there], axis=1))
                     pairs.append(" ".join(names))
         listed = self._scratch / "pairs.txt"
         listed.write_text("\n".join(pairs) + "\n", encoding="utf-8")
@@ -141,15 +141,17 @@ class Matches:
     settings: MappingSettings
     complete: bool = False  # nothing is gained by looking for more matches of the points
 
-    def map_globally(self, refine_focal: bool) -> Model | None:
-        """The largest model of COLMAP's global mapper; None if it finds none."""
+    def map_globally(self, refine_focal: bool, again: int = 0) -> Model | None:
+        """The largest model of COLMAP's global mapper; None if it finds none. `again`: from another random start."""
+        seed = self.settings.seed + again
         options = pycolmap.GlobalPipelineOptions()
         options.num_threads = options.mapper.num_threads = self.settings.threads
-        options.random_seed = options.mapper.random_seed = self.settings.seed
+        options.random_seed = options.mapper.random_seed = seed
         options.mapper.bundle_adjustment.refine_focal_length = refine_focal
         options.mapper.skip_retriangulation = self.complete
-        pycolmap.set_random_seed(self.settings.seed)
-        found = pycolmap.global_mapping(self.database, self.images, self.database.with_suffix(".global"), options)
+        pycolmap.set_random_seed(seed)
+        output = self.database.with_suffix(f".global{again}")
+        found = pycolmap.global_mapping(self.database, self.images, output, options)
         return _largest(found.values())
 
     def map_incrementally(self, refine_focal: bool) -> Model | None:
@@ -158,7 +160,7 @@ class Matches:
         options.num_threads, options.random_seed = self.settings.threads, self.settings.seed
         options.mapper.num_threads, options.mapper.random_seed = self.settings.threads, self.settings.seed
         options.ba_refine_focal_length, options.extract_colors = refine_focal, False
-        options.min_model_size = 3
+        options.min_model_size, options.max_num_models, options.init_num_trials = 3, 2, 20  # it has had its chance
         # The angles of a camera that hardly moves are small; with a known focal length they are enough.
         options.mapper.init_min_tri_angle = 4.0 if refine_focal else 1.5
         options.mapper.filter_min_tri_angle = options.triangulation.min_angle = 0.3

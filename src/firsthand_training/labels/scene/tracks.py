@@ -85,16 +85,20 @@ def _compare(born: _Born, gray: Gray) -> None:
     if not len(born.now):
         return
     start, guess = (pixels.astype(np.float32)[:, None] for pixels in (born.start, born.now))
-    led = {"winSize": WINDOW, "maxLevel": 1, "flags": cv2.OPTFLOW_USE_INITIAL_FLOW}
-    end, found, unlike = cv2.calcOpticalFlowPyrLK(born.gray, gray, start, guess.copy(), **led)
+    end, found, unlike = _led(born.gray, gray, start, guess.copy())
     # Back again from a pixel aside: what slides along an edge does not come back to where it began.
-    aside = start + np.float32(1.0)
-    back, returned, _ = cv2.calcOpticalFlowPyrLK(gray, born.gray, end, aside, **led)
+    back, returned, _ = _led(gray, born.gray, end, start + np.float32(1.0))
     kept = found[:, 0].astype(bool) & returned[:, 0].astype(bool) & (unlike[:, 0] < UNLIKE)
     kept &= np.linalg.norm(end - guess, axis=2)[:, 0] < LOST
     kept &= np.linalg.norm(back - start, axis=2)[:, 0] < ASTRAY
     born.now = end[:, 0].astype(float)
     born.keep(kept)
+
+
+def _led(before: Gray, after: Gray, pixels: Array, guess: Array) -> tuple[Array, Array, Array]:
+    """Optical flow from near where it ends."""
+    flags = cv2.OPTFLOW_USE_INITIAL_FLOW
+    return cv2.calcOpticalFlowPyrLK(before, after, pixels, guess, winSize=WINDOW, maxLevel=1, flags=flags)
 
 
 def _new_corners(gray: Gray, hidden: Mask, taken: list[Array], corners: int) -> Array:

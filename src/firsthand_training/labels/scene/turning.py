@@ -4,15 +4,16 @@ Corners off the hands are followed from a reference picture on; the rotation tha
 frame's. When half of them are gone the frame becomes the next reference.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from firsthand_training.labels.scene.camera import Array, rays
+from firsthand_training.labels.scene.camera import Array, intrinsic_matrix, rays
 from firsthand_training.labels.scene.flow import follow
+from firsthand_training.labels.scene.tracks import Sighting
 
 Gray = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -32,6 +33,61 @@ class Turning:
     corners: float  # median number followed into a frame
 
 
+@dataclass(frozen=True)
+class TurningTest:
+    """How well a camera that only turned explains what keyframes show."""
+
+    residual: float  # [px], median; infinite with too few corners
+    intrinsics: Array  # (3, 3), [px], given, or those that explain it best
+    focal_told: bool  # whether other focal lengths explain it clearly less well
+
+
+def explain_by_turning(
+    sightings: Sequence[Sighting], size: tuple[int, int], guess: float, intrinsics: Array | None
+) -> TurningTest:
+    """Try to explain the corners of keyframes far from the first by rotations alone.
+
+    Args:
+        sightings: Of the keyframes.
+        size: Width and height of a picture, [px].
+        guess: Of the focal length, [px], where rotations do not tell.
+        intrinsics: (3, 3), [px], if known.
+    """
+    pairs = _far_pairs(sightings)
+    if not pairs:
+        return TurningTest(np.inf, intrinsic_matrix(guess, size) if intrinsics is None else intrinsics, False)
+    if intrinsics is not None:
+        return TurningTest(_residual(pairs, intrinsics), intrinsics, True)
+    focals = max(size) * np.geomspace(0.4, 1.5, 21)
+    residuals = np.array([_residual(pairs, intrinsic_matrix(focal, size)) for focal in focals])
+    best = int(residuals.argmin())
+    around = [residuals[at] for at in (best - 4, best + 4) if 0 <= at < len(focals)]  # 30 % off
+    told = len(around) == 2 and min(around) > 1.5 * residuals[best] and min(around) > residuals[best] + 0.1
+    return TurningTest(float(residuals[best]), intrinsic_matrix(focals[best] if told else guess, size), told)
+
+
+def _far_pairs(sightings: Sequence[Sighting]) -> list[tuple[Array, Array]]:
+    """Where corners are in the first, middle and last keyframe and in the one where they have moved most."""
+    pairs = []
+    for start in sorted({0, len(sightings) // 2, len(sightings) - 1}):
+        options = []
+        for other in sightings:
+            _, here, there = np.intersect1d(
+                sightings[start].corners, other.corners, assume_unique=True, return_indices=True
+            )
+            if len(here) >= 2 * MIN_CORNERS:
+                options.append((sightings[start].pixels[here], other.pixels[there]))
+        if options:
+            pairs.append(max(options, key=lambda pair: float(np.median(np.linalg.norm(pair[0] - pair[1], axis=1)))))
+    return pairs
+
+
+def _residual(pairs: Sequence[tuple[Array, Array]], intrinsics: Array) -> float:
+    """Of the pair that rotations explain least, [px]."""
+    each = [_rotation(rays(intrinsics, here), rays(intrinsics, there), intrinsics[0, 0])[1] for here, there in pairs]
+    return max(float(np.median(distances)) for distances in each)
+
+
 def follow_turning(pictures: Iterator[tuple[Gray, Mask]], intrinsics: Array) -> Turning:
     """Rotations from pictures in order, each with where hands hide the scene.
 
@@ -41,14 +97,14 @@ def follow_turning(pictures: Iterator[tuple[Gray, Mask]], intrinsics: Array) -> 
     """
     rotations: list[Array] = []
     distances: list[Array] = []
-    reference = np.eye(3)
-    start = now = np.zeros((0, 2))
+    reference: Array = np.eye(3)
+    rotation: Array = np.eye(3)
+    start: Array = np.zeros((0, 2))
+    now = start
     before: Gray | None = None
     full = 0
     for gray, hidden in pictures:
-        if before is None:
-            rotation = np.eye(3)
-        else:
+        if before is not None:
             kept, now = follow(before, gray, now)
             start = start[kept]
             turn, distance = _rotation(rays(intrinsics, start), rays(intrinsics, now), intrinsics[0, 0])
