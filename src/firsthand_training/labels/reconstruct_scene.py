@@ -200,7 +200,7 @@ def _believed(
     reasons = []
     for features in settings.mapping.order:
         matches = keyframes.match_sift(given) if features == "sift" else keyframes.match_tracks(sightings, given)
-        tries = {
+        tries: dict[str, Callable[[bool], Model | None]] = {
             "global": matches.map_globally,
             "second global": partial(matches.map_globally, again=1),
             "incremental": matches.map_incrementally,

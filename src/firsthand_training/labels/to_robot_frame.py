@@ -114,7 +114,7 @@ def label_clip(
     right: HandPoses | None = None,
 ) -> Labels:
     """The same from and to memory; see `to_robot_frame`."""
-    known = np.isfinite(scene.world_from_camera).all(axis=(1, 2))
+    known: Booleans = np.asarray(np.isfinite(scene.world_from_camera).all(axis=(1, 2)))
     scene = _with_a_camera_everywhere(scene, known)
     stamps = (stamps_ns[poses.frames] - stamps_ns[poses.frames[0]]) / 1e9
     rig = rig_hands(

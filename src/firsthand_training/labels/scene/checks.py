@@ -72,7 +72,7 @@ def depth_order(model: Model) -> float:
         if len(seen) >= 10:
             depth = model.points[seen] @ pose[2, :3] + pose[2, 3]
             ranks = [np.argsort(np.argsort(values)) for values in (depth, pixels[:, 1])]
-            orders.append(np.corrcoef(ranks)[0, 1])
+            orders.append(float(np.asarray(np.corrcoef(ranks))[0, 1]))
     return float(np.median(orders)) if orders else 0.0
 
 
