@@ -27,6 +27,7 @@ if kind == "write":
     pathlib.Path(path).write_text(json.dumps({"complete": True}))
 """
 PROGRAM = (sys.executable, "-c", WRITER)
+SOON = 4 / 60  # [min], when a command has begun on a busy machine too
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_at_the_deadline_the_running_command_saves_what_it_has(folder):
     unfinished, never = folder / "a.json", folder / "b.json"
     begun = time.monotonic()
     assert not carry_out(
-        [step(unfinished, "slow"), step(never, "write")], folder / "locks", minutes=1.5 / 60, program=PROGRAM
+        [step(unfinished, "slow"), step(never, "write")], folder / "locks", minutes=SOON, program=PROGRAM
     )
     assert time.monotonic() - begun < 30
     assert json.loads(unfinished.read_text()) == {"complete": False}
@@ -95,7 +96,7 @@ def test_what_is_started_in_the_background_hears_the_deadline_too(folder):
     """Shells have background processes ignore SIGINT; a command that inherited that would be killed, not stopped."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        carry_out([step(folder / "a.json", "slow")], folder / "locks", minutes=1.5 / 60, program=PROGRAM)
+        carry_out([step(folder / "a.json", "slow")], folder / "locks", minutes=SOON, program=PROGRAM)
     finally:
         signal.signal(signal.SIGINT, before)
     assert json.loads((folder / "a.json").read_text()) == {"complete": False}

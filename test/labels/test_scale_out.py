@@ -59,10 +59,11 @@ def test_no_workers_are_refused():
 
 
 def test_who_stops_listening_leaves_nobody_at_work():
+    before = set(children())
     running = run_locally(time.sleep, [0.0, 600.0], 2)
     next(running)
     running.close()
-    assert not children()
+    assert set(children()) <= before
 
 
 def test_workers_end_with_a_parent_that_is_killed():
