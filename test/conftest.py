@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,10 @@ with contextlib.suppress(ImportError):
     import triton  # noqa: F401
 
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+
+# Under nohup, or in the background of a script, pytest inherits ignored signals; tests send those of a terminal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 TIMEOUT = 30.0  # [s], generous: it only passes when a test fails
 
 
