@@ -96,6 +96,12 @@ def test_other_motion_is_kept_on_request(trim):
     assert clips == [Clip(0, 9)]
 
 
+def test_a_single_bad_pair_is_forgiven_on_request(trim):
+    steps = [1.0] * 13 + [30.0] + [1.0] * 15
+    clips, _ = trim(glide(*steps), both_in(range(30), 30), TrimSettings(min_duration=0.4, smooth=3))
+    assert clips == [Clip(0, 30)]
+
+
 def test_three_seconds_are_needed_and_are_enough(trim):
     standing = glide(*[0.0] * 89)
     assert trim(standing, both_in(range(90), 90), TrimSettings())[0] == [Clip(0, 90)]

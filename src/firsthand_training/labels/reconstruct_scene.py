@@ -11,7 +11,6 @@ the median distance of the points along the optical axis, unless the way of the 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,10 +21,10 @@ from numpy.typing import NDArray
 from firsthand.errors import LabelError
 from firsthand_training.labels.clip_frames import Image, clip_frames
 from firsthand_training.labels.hand_masks import hand_mask
-from firsthand_training.labels.scene.camera import Array, KnownCamera, Track
+from firsthand_training.labels.scene.camera import Array, KnownCamera, Track, intrinsic_matrix
 from firsthand_training.labels.scene.checks import Limits, doubts, focal_sigma
 from firsthand_training.labels.scene.gravity import GravitySettings, Vertical, View, find_vertical
-from firsthand_training.labels.scene.mapping import Keyframes, MappingSettings, Model
+from firsthand_training.labels.scene.mapping import Keyframes, MappingSettings, Model, Prior
 from firsthand_training.labels.scene.registration import register_frames
 from firsthand_training.labels.scene.tracks import Sighting, track_corners
 from firsthand_training.labels.scene.turning import Turning, TurningTest, explain_by_turning, follow_turning
@@ -35,7 +34,6 @@ Gray = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 MIN_CORNERS = 15  # of a keyframe, on average
-TURNED_ONLY = 0.4  # [px]: a camera whose turning explains the corners so well did not travel, as far as one can tell
 FOUND_SIGMA, TURNED_SIGMA, GUESSED_SIGMA, GIVEN_SIGMA = 0.01, 0.1, 0.2, 0.003  # relative, of a focal length
 IMU_SIGMA = 0.01  # [rad]
 
@@ -50,12 +48,19 @@ class SceneSettings:
     mapping: MappingSettings = field(default_factory=MappingSettings)
     limits: Limits = field(default_factory=Limits)
     gravity: GravitySettings = field(default_factory=GravitySettings)
+    focal_starts: tuple[float, ...] = (
+        0.5,
+        0.75,
+    )  # longer sides, from which mapping tries again if it found none itself
     guessed_focal: float = 0.8  # longer sides of a picture, where it is not known and cannot be found: 64 deg wide
+    turned_only: float = 1.0  # [px] of a picture of 640x480: turning that explains corners so well is taken for all
     max_residual: float = 2.0  # [px] of a picture of 640x480, of a camera that only turned, as far as one can tell
 
     def __post_init__(self) -> None:
         if not 0 < self.keyframe_rate < np.inf or self.max_keyframes < 3:
             raise LabelError(f"expected a positive keyframe_rate and 3 keyframes or more, got {self}")
+        if not self.focal_starts or not all(0.1 < focal < 10 for focal in self.focal_starts):
+            raise LabelError(f"mapping starts from focal lengths of about 0.5 to 1, got {self.focal_starts}")
         if self.longest_side < 64 or not 0 < self.guessed_focal < 10:
             raise LabelError(f"expected longest_side >= 64 px and guessed_focal of about 0.8, got {self}")
 
@@ -117,6 +122,11 @@ class _Footage:
     size: tuple[int, int]  # as worked with
     shrink: float  # [px] of the video in one worked with
 
+    @property
+    def unit(self) -> float:
+        """[px] worked with in one of a picture of 640x480."""
+        return float(np.hypot(*self.size)) / 800
+
 
 def _footage(video: Path, hands: Hands, clip: Clip, settings: SceneSettings) -> _Footage:
     if not 0 <= clip.first < clip.last - 2:
@@ -155,16 +165,17 @@ def _track(footage: _Footage, given: Array | None, scratch: Path, settings: Scen
     chosen = _choose_keyframes(footage, settings)
     sightings = track_corners(_kept(footage, keyframes, chosen), chosen, settings.mapping.corners)
     guess = settings.guessed_focal * max(footage.size)
-    turning = explain_by_turning(sightings, footage.size, guess, given)
-    found = _no_way(sightings, turning) or _believed(keyframes, sightings, given, footage, settings)
+    test = explain_by_turning(sightings, footage.size, guess, given)
+    turning = follow_turning(((frame.gray, frame.hidden) for frame in footage.frames()), test.intrinsics)
+    found = _no_way(sightings, turning, footage, settings) or _believed(keyframes, sightings, given, footage, settings)
     if isinstance(found, str):
-        return _turn(footage, turning, given is not None, found, settings)
+        _check_turning(turning, footage, found, settings)
+        return _turned(turning, test, given is not None, found, settings)
     clip, pictures = footage.clip, ((frame.number, frame.gray) for frame in footage.frames())
     return Track(
         intrinsics=found.intrinsics,
         world_from_camera=register_frames(found, pictures, clip.first, clip.last, settings.mapping.seed),
         points=found.points,
-        point_error=found.point_error,
         reprojection_error=found.reprojection_error,
         parallax=True,
         focal_sigma=GIVEN_SIGMA if given is not None else max(FOUND_SIGMA, focal_sigma(found)),
@@ -179,13 +190,13 @@ def _kept(footage: _Footage, keyframes: Keyframes, chosen: set[int]) -> Iterator
         yield frame
 
 
-def _no_way(sightings: Sequence[Sighting], turning: TurningTest) -> str:
+def _no_way(sightings: Sequence[Sighting], turning: Turning, footage: _Footage, settings: SceneSettings) -> str:
     """Why no way can be told from these corners, if that is plain; empty if it is not."""
     corners = sum(len(sighting.corners) for sighting in sightings) / len(sightings)
     if corners < MIN_CORNERS:
         return f"{corners:.0f} corners in a picture, at least {MIN_CORNERS} are needed"
-    if turning.residual < TURNED_ONLY:
-        return f"turning alone explains how corners move, to {turning.residual:.2f} px"
+    if turning.residual < settings.turned_only * footage.unit:
+        return f"turning explains how corners move, to {turning.residual:.2f} px"
     return ""
 
 
@@ -199,21 +210,28 @@ def _believed(
     """The first model against which nothing speaks, or what speaks against each."""
     reasons = []
     for features in settings.mapping.order:
-        matches = keyframes.match_sift(given) if features == "sift" else keyframes.match_tracks(sightings, given)
-        tries: dict[str, Callable[[bool], Model | None]] = {
-            "global": matches.map_globally,
-            "second global": partial(matches.map_globally, again=1),
-            "incremental": matches.map_incrementally,
-        }
-        for name, mapper in tries.items():
-            model = mapper(given is None)
-            against = ["no model"]
-            if model is not None:
-                against = doubts(model, len(sightings), max(footage.size), given is not None, settings.limits)
-                if not against:
-                    return model
-            reasons.append(f"{name} mapping of {features}: {', '.join(against)}")
+        for start, camera in _priors(given, footage, settings).items():
+            matches = keyframes.match_sift(camera) if features == "sift" else keyframes.match_tracks(sightings, camera)
+            for name in settings.mapping.mappers:
+                model = matches.map_globally() if name == "global" else matches.map_incrementally()
+                against = ["no model"]
+                if model is not None:
+                    against = doubts(model, len(sightings), footage.size, camera.exact, settings.limits)
+                    if not against:
+                        return model
+                reasons.append(f"{name} mapping of {features}{start}: {', '.join(against)}")
     return "; ".join(reasons)
+
+
+def _priors(given: Array | None, footage: _Footage, settings: SceneSettings) -> dict[str, Prior]:
+    """What mapping may start from, until a model is believed.
+
+    From focal lengths that are too long a mapper may end in a scene turned inside out; from shorter ones it does not.
+    """
+    if given is not None:
+        return {"": Prior(given, True)}
+    lengths = {f" from a focal length of {focal}": focal * max(footage.size) for focal in settings.focal_starts}
+    return {told: Prior(intrinsic_matrix(focal, footage.size), False) for told, focal in lengths.items()}
 
 
 def _choose_keyframes(footage: _Footage, settings: SceneSettings) -> set[int]:
@@ -224,14 +242,8 @@ def _choose_keyframes(footage: _Footage, settings: SceneSettings) -> set[int]:
     return set(np.linspace(footage.clip.first, footage.clip.last - 1, max(wanted, 3)).round().astype(int).tolist())
 
 
-def _turn(footage: _Footage, test: TurningTest, known: bool, why_not: str, settings: SceneSettings) -> Track:
-    """The camera's turning alone.
-
-    Raises:
-        LabelError: That does not explain what is seen either.
-    """
-    turning = follow_turning(((frame.gray, frame.hidden) for frame in footage.frames()), test.intrinsics)
-    _check_turning(turning, footage, why_not, settings)
+def _turned(turning: Turning, test: TurningTest, known: bool, why_not: str, settings: SceneSettings) -> Track:
+    """The camera's turning alone."""
     notes = [f"turning alone: {why_not}"]
     if not known and not test.focal_told:
         notes.append(f"focal length guessed as {settings.guessed_focal} of the picture's longer side")
@@ -242,7 +254,6 @@ def _turn(footage: _Footage, test: TurningTest, known: bool, why_not: str, setti
         intrinsics=test.intrinsics,
         world_from_camera=poses,
         points=np.zeros((0, 3)),
-        point_error=np.zeros(0),
         reprojection_error=np.nan,
         parallax=False,
         focal_sigma=GIVEN_SIGMA if known else TURNED_SIGMA if test.focal_told else GUESSED_SIGMA,
@@ -251,13 +262,15 @@ def _turn(footage: _Footage, test: TurningTest, known: bool, why_not: str, setti
 
 
 def _check_turning(turning: Turning, footage: _Footage, why_not: str, settings: SceneSettings) -> None:
-    allowed = settings.max_residual * float(np.hypot(*footage.size)) / 800
+    """Raise LabelError if turning does not explain what is seen either."""
+    allowed = settings.max_residual * footage.unit
     if not np.isfinite(turning.residual):
         raise LabelError(f"the scene has too little texture to tell how the camera moved ({why_not})")
     if turning.residual > allowed:
         raise LabelError(
             f"neither a way of the camera nor its turning explains the clip: {why_not}; turning alone leaves "
-            f"{turning.residual:.1f} px where {allowed:.1f} px are allowed. Does the background move?"
+            f"{turning.residual:.1f} px where {allowed:.1f} px are allowed. Does the background move? "
+            "Known intrinsics help where it does not."
         )
 
 

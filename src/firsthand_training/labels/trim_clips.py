@@ -33,6 +33,7 @@ class TrimSettings:
     keep: Literal["longest", "all"] = "longest"  # of the stretches that are long enough
     motion: Literal["static", "any"] = "static"  # `any`: two hands are enough, the camera may move as it likes
     bridge: float = 0.0  # [s], up to which a gap without two hands is kept in a stretch
+    smooth: int = 1  # pairs, odd: a pair's score is the median of so many; more than 1 forgives single bad homographies
     features: int = 1000  # ORB keypoints of a frame
     ransac_error: float = 3.0  # [px]
     seed: int = 0
@@ -44,6 +45,8 @@ class TrimSettings:
             )
         if self.min_inliers < 4:
             raise LabelError(f"a homography needs 4 inliers; min_inliers is {self.min_inliers}")
+        if self.smooth < 1 or self.smooth % 2 == 0:
+            raise LabelError(f"a median is taken of an odd number of pairs, got smooth={self.smooth}")
         if not 0 <= self.min_inlier_ratio <= 1:
             raise LabelError(f"min_inlier_ratio is a share of the matches, 0 to 1, got {self.min_inlier_ratio}")
         numbers = {name: getattr(self, name) for name in ("max_motion", "min_duration", "features", "ransac_error")}
@@ -212,10 +215,20 @@ def _static(motion: Array, stamps: Array, settings: TrimSettings, left_out: Coun
     if settings.motion == "any":
         return np.ones(len(motion), dtype=bool)
     allowed = settings.max_motion * PAPER_RATE * np.diff(stamps)
-    static = motion < allowed
+    static = _median(motion, settings.smooth) < allowed
     left_out["too few inliers"] += int(np.isinf(motion).sum())
     left_out["too much motion"] += int((np.isfinite(motion) & ~static).sum())
     return static
+
+
+def _median(scores: Array, width: int) -> Array:
+    """Of `width` pairs around each, of those that have a score; what has none keeps none."""
+    padded = np.pad(scores, width // 2, constant_values=np.nan)
+    around = np.lib.stride_tricks.sliding_window_view(padded, width)
+    # Sorted, NaN comes last: the middle of what comes before it.
+    middle = np.maximum(np.isfinite(around).sum(axis=1) + np.isinf(around).sum(axis=1) - 1, 0) // 2
+    median = np.sort(around, axis=1)[np.arange(len(scores)), middle]
+    return np.where(np.isnan(scores), np.nan, median)
 
 
 def _runs(kept: NDArray[np.bool_], static: NDArray[np.bool_]) -> list[Clip]:

@@ -33,34 +33,34 @@ def seen_by(poses: np.ndarray, points: np.ndarray, rng: np.random.Generator) -> 
         project(K, points @ p[:3, :3].T + p[:3, 3]) + rng.normal(scale=0.3, size=(len(points), 2)) for p in cameras
     ]
     seen = tuple(np.arange(len(points)) for _ in poses)
-    return Model(np.arange(len(poses)), K, cameras, points, np.full(len(points), 0.3), seen, tuple(pixels), 0.3)
+    return Model(np.arange(len(poses)), K, cameras, points, seen, tuple(pixels), 0.3)
 
 
 def test_a_good_model_leaves_no_doubt(model):
-    assert doubts(model, 9, 640, False, Limits()) == []
+    assert doubts(model, 9, SIZE, False, Limits()) == []
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"reprojection_error": 0.6}, "reprojection error 0.60 px"),
+        ({"reprojection_error": 0.6}, "reprojection error 0.6 px"),
         ({"reprojection_error": np.nan}, "reprojection error"),
         ({"intrinsics": intrinsic_matrix(1200.0, SIZE)}, "focal length 1.88"),
     ],
 )
 def test_what_speaks_against_a_model_is_said(model, change, reason):
-    assert any(reason in doubt for doubt in doubts(replace(model, **change), 9, 640, False, Limits()))
+    assert any(reason in doubt for doubt in doubts(replace(model, **change), 9, SIZE, False, Limits()))
 
 
 def test_frames_that_are_left_out_are_said(model):
-    assert "9 of 30 keyframes registered" in doubts(model, 30, 640, False, Limits())
+    assert "9 of 30 keyframes registered" in doubts(model, 30, SIZE, False, Limits())
 
 
 def test_a_model_turned_inside_out_is_seen(model):
     flipped = replace(model, points=model.points * [1, 1, -1] + [0, 0, 2.1])
     assert depth_order(model) < -0.8
     assert depth_order(flipped) > 0.8
-    assert any("inside out" in doubt for doubt in doubts(flipped, 9, 640, False, Limits()))
+    assert any("inside out" in doubt for doubt in doubts(flipped, 9, SIZE, False, Limits()))
 
 
 def test_angles_are_between_the_furthest_rays(model):

@@ -45,7 +45,6 @@ class Track:
     intrinsics: Array  # (3, 3), [px]
     world_from_camera: Array  # (N, 4, 4)
     points: Array  # (P, 3)
-    point_error: Array  # (P,), [px], mean over the frames that see it
     reprojection_error: float  # [px], mean
     parallax: bool
     focal_sigma: float  # relative

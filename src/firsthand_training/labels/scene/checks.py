@@ -19,25 +19,25 @@ class Limits:
 
     registered: float = 0.8  # of the keyframes
     points: int = 60
-    reprojection: float = 0.5  # [px], mean
+    reprojection: float = 0.5  # [px] of a picture of 640x480, mean
     focal: tuple[float, float] = (0.4, 1.5)  # widths (of the longer side) of a picture
-    angle: float = 1.0  # [deg], median over the points of the widest between two of their rays
-    angle_known: float = 0.5  # the same where the intrinsics are known
-    focal_sigma: float = 0.08  # relative, of a focal length that is found
-    order: float = 0.5  # rank correlation of distance with lowness in the picture; 1 for cameras that look at anything
+    angle: float = 0.7  # [deg], median over the points of the widest between two of their rays
+    angle_known: float = 0.4  # the same where the intrinsics are known
+    focal_sigma: float = 0.1  # relative, of a focal length that is found
+    order: float = 0.0  # rank correlation of distance with lowness in the picture; 1 for cameras that look at anything
 
     def __post_init__(self) -> None:
         if not 0 < self.focal[0] < self.focal[1] or not 0 < self.registered <= 1 or self.reprojection <= 0:
             raise LabelError(f"limits of a model must be positive and in order, got {self}")
 
 
-def doubts(model: Model, keyframes: int, longer_side: int, known: bool, limits: Limits) -> list[str]:
+def doubts(model: Model, keyframes: int, size: tuple[int, int], known: bool, limits: Limits) -> list[str]:
     """Everything that speaks against a model, in words; nothing if it may be believed.
 
     Args:
         model: From a mapper.
         keyframes: How many it was given.
-        longer_side: Of a picture, [px].
+        size: Width and height of a picture, [px].
         known: Whether the intrinsics were.
         limits: To keep.
     """
@@ -46,9 +46,9 @@ def doubts(model: Model, keyframes: int, longer_side: int, known: bool, limits: 
         found.append(f"{len(model.frames)} of {keyframes} keyframes registered")
     if len(model.points) < limits.points:
         found.append(f"{len(model.points)} points")
-    if not model.reprojection_error < limits.reprojection:
-        found.append(f"reprojection error {model.reprojection_error:.2f} px")
-    focal = model.intrinsics[0, 0] / longer_side
+    if not model.reprojection_error < limits.reprojection * float(np.hypot(*size)) / 800:
+        found.append(f"reprojection error {model.reprojection_error:.2g} px")
+    focal = model.intrinsics[0, 0] / max(size)
     if not known and not limits.focal[0] <= focal <= limits.focal[1]:
         found.append(f"focal length {focal:.2f} of the picture's longer side")
     angle = float(np.degrees(np.median(triangulation_angles(model)))) if len(model.points) else 0.0
@@ -71,15 +71,15 @@ def depth_order(model: Model) -> float:
     for pose, seen, pixels in zip(model.camera_from_world, model.observed, model.pixels, strict=True):
         if len(seen) >= 10:
             depth = model.points[seen] @ pose[2, :3] + pose[2, 3]
-            ranks = [np.argsort(np.argsort(values)) for values in (depth, pixels[:, 1])]
-            orders.append(float(np.asarray(np.corrcoef(ranks))[0, 1]))
+            far, low = (np.argsort(np.argsort(values)) - (len(seen) - 1) / 2 for values in (depth, pixels[:, 1]))
+            orders.append(float(far @ low / (far @ far)))
     return float(np.median(orders)) if orders else 0.0
 
 
 def triangulation_angles(model: Model) -> Array:
     """For each point about the widest angle between two of its rays, (P,), [rad]: first, last and widest from both."""
     centres = inverse(model.camera_from_world)[:, :3, 3]
-    widest = np.zeros(len(model.points))
+    widest: Array = np.zeros(len(model.points))
     reference: Array = np.full((len(model.points), 3), np.nan)
     for _ in range(2):  # from the first ray of each point, then from the one furthest from that
         furthest = reference.copy()
@@ -121,8 +121,10 @@ def focal_sigma(model: Model) -> float:
     free = np.setdiff1d(np.arange(size), _gauge(model))
     reduced = reduced[np.ix_(free, free)]
     try:
-        variance = np.linalg.inv(reduced + np.diag(1e-12 * np.diag(reduced)))[-1, -1]
-    except np.linalg.LinAlgError:  # a camera that sees nothing, or no way at all
+        # A camera that sees next to nothing is held where it is: it tells nothing either.
+        held = np.diag(1e-11 * np.diag(reduced) + 1e-13 * reduced.max())
+        variance = np.linalg.inv(reduced + held)[-1, -1]
+    except np.linalg.LinAlgError:
         return np.inf
     freedom = max(2 * observations - 3 * len(model.points) - size, 1)
     together = observations / max(len(model.points), 1)

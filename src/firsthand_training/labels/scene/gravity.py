@@ -96,7 +96,7 @@ def find_vertical(
         if up @ expected > allowed:
             return Vertical(up, float(MANHATTAN_SIGMA), "lines")
     if share > settings.min_share and plane @ expected > allowed:
-        return Vertical(plane, float(PLANE_SIGMA), "plane")
+        return Vertical(plane, float(PLANE_SIGMA) * max(1.0, 0.5 / share), "plane")
     return Vertical(expected, float(PRIOR_SIGMA), "prior")
 
 
@@ -201,9 +201,14 @@ def dominant_plane(points: Array, towards: Array, seed: int = 0) -> tuple[Array,
     normals = normals[lengths > 1e-9] / lengths[lengths > 1e-9, None]
     offsets = np.einsum("hi,hi->h", normals, corners[lengths > 1e-9, 0])
     inside = np.abs(points @ normals.T - offsets) < near
-    on_it = points[inside[:, int(inside.sum(axis=0).argmax())]]
-    normal = np.linalg.svd(on_it - on_it.mean(axis=0), full_matrices=False)[2][2]
-    return normal * (1.0 if normal @ towards >= 0 else -1.0), len(on_it) / len(points)
+    on_it = inside[:, int(inside.sum(axis=0).argmax())]
+    share = float(on_it.mean())
+    for width in near * np.geomspace(1.0, 0.25, 5):  # narrower: what lies on the plane, not what is near it
+        middle = points[on_it].mean(axis=0)
+        normal = np.linalg.svd(points[on_it] - middle, full_matrices=False)[2][2]
+        closer = np.abs((points - middle) @ normal) < width
+        on_it = closer if closer.sum() >= 10 else on_it
+    return normal * (1.0 if normal @ towards >= 0 else -1.0), share
 
 
 def _choose_up(axes: Array, expected: Array, plane: Array, share: float) -> Array:

@@ -8,6 +8,7 @@ the focal length, with the scene turned inside out. What a mapper returns is bel
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -32,6 +33,7 @@ class MappingSettings:
         "tracks",
         "sift",
     )  # what is mapped, until a model is believed; `sift` alone as in the paper
+    mappers: tuple[str, ...] = ("global",)  # `incremental`, too, for clips that travel far; slow if lost
     corners: int = 500  # followed in each picture
     features: int = 1500  # SIFT, of a picture, the largest first
     affine: bool = False  # affine shapes of features: for surfaces seen at grazing angles; twice the time
@@ -43,8 +45,17 @@ class MappingSettings:
     def __post_init__(self) -> None:
         if not self.order or not set(self.order) <= {"tracks", "sift"}:
             raise LabelError(f"features to map are `tracks` and `sift`, in the order to try, got {self.order}")
+        if not self.mappers or not set(self.mappers) <= {"global", "incremental"}:
+            raise LabelError(f"mappers are `global` and `incremental`, got {self.mappers}")
         if min(self.corners, self.features, self.overlap, self.threads) < 1:
             raise LabelError(f"expected 1 or more corners, features, keyframes of overlap and threads, got {self}")
+
+
+class Prior(NamedTuple):
+    """What is known of the camera before it is mapped."""
+
+    intrinsics: Array  # (3, 3), [px]
+    exact: bool  # kept as they are; else the focal length is refined once the scene is there
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,6 @@ class Model:
     intrinsics: Array  # (3, 3), [px]
     camera_from_world: Array  # (M, 4, 4)
     points: Array  # (P, 3)
-    point_error: Array  # (P,), [px]
     observed: tuple[Integers, ...]  # for each registered frame, which points it sees
     pixels: tuple[Array, ...]  # and where, (K, 2)
     reprojection_error: float  # [px], mean over all observations
@@ -76,10 +86,10 @@ class Keyframes:
         shown = np.where(hidden, 0, 255).astype(np.uint8)
         cv2.imwrite(str(self._masks / f"{_name(frame)}.png"), shown, [cv2.IMWRITE_PNG_COMPRESSION, 1])
 
-    def match_sift(self, intrinsics: Array | None) -> "Matches":
-        """Find SIFT features in the keyframes and match them; `intrinsics` (3, 3) where they are known."""
-        settings, database = self._settings, self._scratch / "sift.db"
-        reader = _reader(intrinsics)
+    def match_sift(self, camera: Prior) -> "Matches":
+        """Find SIFT features in the keyframes and match them."""
+        settings, database = self._settings, self._new_database()
+        reader = _reader(camera)
         reader.mask_path = str(self._masks)
         extraction = pycolmap.FeatureExtractionOptions()
         extraction.num_threads = settings.threads
@@ -106,15 +116,13 @@ class Keyframes:
             verification_options=_verification(settings),
             device=pycolmap.Device.cpu,
         )
-        return Matches(database, self._images, settings)
+        return Matches(database, self._images, settings, camera)
 
-    def match_tracks(self, sightings: Sequence[Sighting], intrinsics: Array | None) -> "Matches":
-        """Take corners that were followed through the clip for matches; `intrinsics` (3, 3) where they are known."""
-        database, pairs = self._scratch / "tracks.db", []
+    def match_tracks(self, sightings: Sequence[Sighting], camera: Prior) -> "Matches":
+        """Take corners that were followed through the clip for matches."""
+        database, pairs = self._new_database(), []
         pycolmap.Database.open(database).close()  # makes it
-        pycolmap.import_images(
-            database, self._images, camera_mode=pycolmap.CameraMode.SINGLE, options=_reader(intrinsics)
-        )
+        pycolmap.import_images(database, self._images, camera_mode=pycolmap.CameraMode.SINGLE, options=_reader(camera))
         with pycolmap.Database.open(database) as tables:
             identities = {image.name: image.image_id for image in tables.read_all_images()}
             for sighting in sightings:
@@ -126,10 +134,13 @@ class Keyframes:
                     names = _name(one.frame), _name(other.frame)
                     tables.write_matches(identities[names[0]], identities[names[1]], np.stack([here, there], axis=1))
                     pairs.append(" ".join(names))
-        listed = self._scratch / "pairs.txt"
+        listed = database.with_suffix(".txt")
         listed.write_text("\n".join(pairs) + "\n", encoding="utf-8")
         pycolmap.verify_matches(database, listed, options=_verification(self._settings))
-        return Matches(database, self._images, self._settings, complete=True)
+        return Matches(database, self._images, self._settings, camera, complete=True)
+
+    def _new_database(self) -> Path:
+        return self._scratch / f"{len(list(self._scratch.glob('*.db')))}.db"
 
 
 @dataclass(frozen=True)
@@ -139,43 +150,45 @@ class Matches:
     database: Path
     images: Path
     settings: MappingSettings
+    camera: Prior
     complete: bool = False  # nothing is gained by looking for more matches of the points
 
-    def map_globally(self, refine_focal: bool, again: int = 0) -> Model | None:
-        """The largest model of COLMAP's global mapper; None if it finds none. `again`: from another random start."""
-        seed = self.settings.seed + again
+    def map_globally(self) -> Model | None:
+        """The largest model of COLMAP's global mapper; None if it finds none."""
         options = pycolmap.GlobalPipelineOptions()
         options.num_threads = options.mapper.num_threads = self.settings.threads
-        options.random_seed = options.mapper.random_seed = seed
-        options.mapper.bundle_adjustment.refine_focal_length = refine_focal
+        options.random_seed = options.mapper.random_seed = self.settings.seed
+        options.mapper.bundle_adjustment.refine_focal_length = False
         options.mapper.skip_retriangulation = self.complete
-        pycolmap.set_random_seed(seed)
-        output = self.database.with_suffix(f".global{again}")
-        found = pycolmap.global_mapping(self.database, self.images, output, options)
-        return _largest(found.values())
+        pycolmap.set_random_seed(self.settings.seed)
+        output = self.database.with_suffix(".global")
+        largest = _largest(pycolmap.global_mapping(self.database, self.images, output, options).values())
+        if largest is not None and not self.camera.exact:
+            _refine_focal(largest, self.settings)
+        return None if largest is None else _read(largest)
 
-    def map_incrementally(self, refine_focal: bool) -> Model | None:
+    def map_incrementally(self) -> Model | None:
         """The largest model of COLMAP's incremental mapper; None if it finds none."""
         options = pycolmap.IncrementalPipelineOptions()
         options.num_threads, options.random_seed = self.settings.threads, self.settings.seed
         options.mapper.num_threads, options.mapper.random_seed = self.settings.threads, self.settings.seed
-        options.ba_refine_focal_length, options.extract_colors = refine_focal, False
+        options.ba_refine_focal_length, options.extract_colors = not self.camera.exact, False
         options.min_model_size, options.max_num_models, options.init_num_trials = 3, 2, 20  # it has had its chance
         # The angles of a camera that hardly moves are small; with a known focal length they are enough.
-        options.mapper.init_min_tri_angle = 4.0 if refine_focal else 1.5
+        options.mapper.init_min_tri_angle = 1.5 if self.camera.exact else 4.0
         options.mapper.filter_min_tri_angle = options.triangulation.min_angle = 0.3
         pycolmap.set_random_seed(self.settings.seed)
         output = self.database.with_suffix(".incremental")
-        found = pycolmap.incremental_mapping(self.database, self.images, output, options)
-        return _largest(found.values())
+        largest = _largest(pycolmap.incremental_mapping(self.database, self.images, output, options).values())
+        return None if largest is None else _read(largest)
 
 
-def _reader(intrinsics: Array | None) -> "pycolmap.ImageReaderOptions":
-    """One camera for all, square pixels and the centre in the middle unless it is known."""
+def _reader(camera: Prior) -> "pycolmap.ImageReaderOptions":
+    """One camera for all, with square pixels and the centre in the middle unless it is known."""
     reader = pycolmap.ImageReaderOptions()
-    reader.camera_model = "SIMPLE_PINHOLE" if intrinsics is None else "PINHOLE"
-    if intrinsics is not None:
-        reader.camera_params = ",".join(map(str, _colmap_parameters(intrinsics)))
+    reader.camera_model = "PINHOLE" if camera.exact else "SIMPLE_PINHOLE"
+    parameters = _colmap_parameters(camera.intrinsics)
+    reader.camera_params = ",".join(map(str, parameters if camera.exact else (parameters[0], *parameters[2:])))
     return reader
 
 
@@ -194,9 +207,18 @@ def _pairs(count: int, overlap: int) -> Iterator[tuple[int, int]]:
                 yield first, first + step
 
 
-def _largest(found: "Iterable[pycolmap.Reconstruction]") -> Model | None:
-    models = [_read(each) for each in found if each.num_reg_images() and each.num_points3D()]
-    return max(models, key=lambda model: (len(model.frames), len(model.points)), default=None)
+def _largest(found: "Iterable[pycolmap.Reconstruction]") -> "pycolmap.Reconstruction | None":
+    models = [model for model in found if model.num_reg_images() and model.num_points3D()]
+    return max(models, key=lambda model: (model.num_reg_images(), model.num_points3D()), default=None)
+
+
+def _refine_focal(reconstruction: "pycolmap.Reconstruction", settings: MappingSettings) -> None:
+    """Adjust everything, the focal length as well."""
+    options = pycolmap.BundleAdjustmentOptions()
+    options.refine_focal_length, options.refine_extra_params, options.print_summary = True, False, False
+    options.ceres.loss_function_type, options.ceres.loss_function_scale = pycolmap.LossFunctionType.HUBER, 1.0
+    options.ceres.solver_options.num_threads = settings.threads
+    pycolmap.bundle_adjustment(reconstruction, options)
 
 
 def _read(reconstruction: "pycolmap.Reconstruction") -> Model:
@@ -217,7 +239,6 @@ def _read(reconstruction: "pycolmap.Reconstruction") -> Model:
         intrinsics=intrinsics,
         camera_from_world=poses,
         points=np.array([point.xyz for point in points]).reshape(-1, 3),
-        point_error=np.array([point.error for point in points]),
         observed=tuple(observed),
         pixels=tuple(pixels),
         reprojection_error=float(reconstruction.compute_mean_reprojection_error()),
