@@ -25,6 +25,9 @@ Mask = NDArray[np.bool_]
 MIN_SHARED = 20  # corners of two keyframes that are compared
 
 
+pycolmap.logging.minloglevel = pycolmap.logging.ERROR.value  # it tells hundreds of lines about every clip
+
+
 @dataclass(frozen=True)
 class MappingSettings:
     """How features are found and matched."""
