@@ -10,10 +10,11 @@ import pycolmap
 import pytest
 
 from firsthand.errors import LabelError
-from firsthand_training.labels.dense_depth import INDEX, DepthSettings, dense_depth, depth_intrinsics, load_depth
+from firsthand_training.labels.dense_depth import DepthSettings, dense_depth
 from firsthand_training.labels.depth import colmap
 from firsthand_training.labels.depth.agreement import count_agreeing
 from firsthand_training.labels.depth.views import Views, choose_sources
+from firsthand_training.labels.depth_maps import INDEX, depth_intrinsics, load_depth
 from firsthand_training.labels.stage_files import Scene, save_stage
 
 QUICK = DepthSettings(longest_side=160, every=3, sources=4, backend="sweep", device="cpu")

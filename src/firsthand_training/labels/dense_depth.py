@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -24,12 +24,9 @@ from firsthand_training.labels.depth.agreement import count_agreeing
 from firsthand_training.labels.depth.colmap import has_patch_match, patch_match
 from firsthand_training.labels.depth.sweep import Source, SweepSettings, sweep_depth
 from firsthand_training.labels.depth.views import Views, choose_sources, relative_poses, widest_baseline
+from firsthand_training.labels.depth_maps import INDEX, DepthMap, load_depth
 from firsthand_training.labels.hand_masks import hand_mask
-from firsthand_training.labels.scene.camera import Array
 from firsthand_training.labels.stage_files import Hands, Scene, load_stage
-
-INDEX = "depth.json"
-"""Written last: a folder that has it is complete."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +54,6 @@ class DepthSettings:
 
 
 DEFAULT = DepthSettings()
-
-
-class DepthMap(NamedTuple):
-    """The depth of one frame."""
-
-    depth: Array  # (H, W), along the optical axis, in the scene's units; NaN where unsure and on hands
-    confidence: Array  # (H, W), 0 to 1
 
 
 def dense_depth(video: Path, scene: Path, hands: Path, output: Path, settings: DepthSettings = DEFAULT) -> Path:
@@ -100,30 +90,6 @@ def dense_depth(video: Path, scene: Path, hands: Path, output: Path, settings: D
     _write_index(output, views, settings)
     shutil.rmtree(first)
     return output
-
-
-def load_depth(output: Path, frame: int) -> DepthMap:
-    """Read the map of one frame; `depth_intrinsics` tells its camera.
-
-    Raises:
-        LabelError: There is none, or it is damaged.
-    """
-    path = output / f"{frame:08d}.npz"
-    try:
-        with np.load(path) as data:
-            return DepthMap(data["depth"].astype(np.float32), data["confidence"].astype(np.float32))
-    except FileNotFoundError:
-        raise LabelError(f"{path} is missing; run dense_depth first") from None
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise LabelError(f"{path} is damaged ({error}); remove {output} and run dense_depth again") from error
-
-
-def depth_intrinsics(output: Path) -> Array:
-    """Intrinsics (3, 3) of a folder's maps, [px] of the maps."""
-    try:
-        return np.array(json.loads((output / INDEX).read_text("utf-8"))["intrinsics"])
-    except (OSError, ValueError, KeyError) as error:
-        raise LabelError(f"{output} is not a finished folder of depth maps ({error!r}); run dense_depth") from error
 
 
 def _views(video: Path, scene: Scene, hands: Hands, settings: DepthSettings) -> Views:

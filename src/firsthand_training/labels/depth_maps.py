@@ -2,42 +2,53 @@
 
 import json
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import LabelError
+from firsthand_training.labels.stage_files import DAMAGE
 
 Array = NDArray[np.floating]
 
+INDEX = "depth.json"
+"""Written last: a folder that has it is complete."""
 
-def load_depth(folder: Path, frame: int) -> Array:
-    """The map of a frame, (H, W); NaN where unsure.
+
+class DepthMap(NamedTuple):
+    """The depth of one frame."""
+
+    depth: Array  # (H, W), along the optical axis, in the scene's units; NaN where unsure and on hands
+    confidence: Array  # (H, W), 0 to 1
+
+
+def load_depth(output: Path, frame: int) -> DepthMap:
+    """Read the map of one frame; `depth_intrinsics` tells its camera.
 
     Raises:
         LabelError: There is none, or it is damaged.
     """
-    path = folder / f"{frame:08d}.npz"
+    path = output / f"{frame:08d}.npz"
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            return data["depth"].astype(float)
+            return DepthMap(data["depth"].astype(np.float32), data["confidence"].astype(np.float32))
     except FileNotFoundError:
-        raise LabelError(f"{path} is missing; run dense_depth on every frame first") from None
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise LabelError(f"{path} is damaged ({error}); remove {folder} and run dense_depth again") from error
+        raise LabelError(f"{path} is missing; run dense_depth first") from None
+    except DAMAGE as error:
+        raise LabelError(f"{path} is damaged ({error}); remove {output} and run dense_depth again") from error
 
 
-def depth_intrinsics(folder: Path) -> Array:
+def depth_intrinsics(output: Path) -> Array:
     """Intrinsics (3, 3) of a folder's maps, [px] of the maps.
 
     Raises:
         LabelError: The folder is not finished.
     """
     try:
-        intrinsics = np.array(json.loads((folder / "depth.json").read_text("utf-8"))["intrinsics"], dtype=float)
+        intrinsics = np.array(json.loads((output / INDEX).read_text("utf-8"))["intrinsics"], dtype=float)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LabelError(f"{folder} is not a finished folder of depth maps ({error!r}); run dense_depth") from error
+        raise LabelError(f"{output} is not a finished folder of depth maps ({error!r}); run dense_depth") from error
     if intrinsics.shape != (3, 3):
-        raise LabelError(f"{folder} says intrinsics of shape {intrinsics.shape}, expected (3, 3)")
+        raise LabelError(f"{output} says intrinsics of shape {intrinsics.shape}, expected (3, 3)")
     return intrinsics

@@ -156,7 +156,7 @@ def _nothing(count: int) -> CameraHands:
 def _maps(poses: HandPoses, depth: Path) -> Iterator[tuple[Array, Array]]:
     intrinsics = depth_intrinsics(depth)
     for frame in poses.frames:
-        yield load_depth(depth, int(frame)), intrinsics
+        yield load_depth(depth, int(frame)).depth, intrinsics
 
 
 def _through(map_and_camera: tuple[Array, Array], poses: HandPoses, row: int, intrinsics: Array) -> Array:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import LabelError
-from firsthand_training.labels.clip_frames import Image, clip_frames
+from firsthand_training.labels.clip_frames import clip_frames
 from firsthand_training.labels.hand_masks import hand_mask
 from firsthand_training.labels.scene.camera import Array, KnownCamera, Track, intrinsic_matrix
 from firsthand_training.labels.scene.checks import Limits, doubts, focal_sigma
@@ -29,6 +29,7 @@ from firsthand_training.labels.scene.registration import register_frames
 from firsthand_training.labels.scene.tracks import Sighting, track_corners
 from firsthand_training.labels.scene.turning import Turning, TurningTest, explain_by_turning, follow_turning
 from firsthand_training.labels.stage_files import Clip, Hands, Scene, load_stage, save_stage
+from firsthand_training.labels.video import Image
 
 Gray = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

@@ -67,6 +67,11 @@ class RobotFrameSettings:
         if self.bridge < 0 or self.proportion_sigma <= 0 or self.depth_sigma <= 0:
             raise LabelError(f"expected a bridge of 0 s or more and positive sigmas, got {self}")
 
+    @property
+    def camera_from_head(self) -> Array:
+        """Rotation (3, 3) of the head, x forward, y left, z up, in the camera."""
+        return CAMERA_FROM_EYES @ matrix_from_rpy(0.0, -self.camera_pitch, 0.0)
+
 
 DEFAULT = RobotFrameSettings()
 
@@ -161,7 +166,7 @@ def _labels(
     settings: RobotFrameSettings,
 ) -> Labels:
     turn = scene.world_from_camera[:, :3, :3]
-    camera_from_head = CAMERA_FROM_EYES @ matrix_from_rpy(0.0, -settings.camera_pitch, 0.0)
+    camera_from_head = settings.camera_from_head
     robot_from_world = matrix_from_rpy(0.0, 0.0, -heading(turn @ camera_from_head))
     robot_from_camera = robot_from_world @ turn  # (N, 3, 3)
     eyes = np.array(settings.eyes_in_camera)

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import LabelError
-from firsthand_training.labels.clip_frames import Image, clip_frames
+from firsthand_training.labels.clip_frames import clip_frames
 from firsthand_training.labels.hand_masks import hand_mask
 from firsthand_training.labels.stage_files import Clip, Hands, load_stage, save_clips
+from firsthand_training.labels.video import SECOND, Image, open_video
 
 Array = NDArray[np.floating]
 
@@ -200,7 +201,7 @@ def _bridged(kept: NDArray[np.bool_], video: Path, settings: TrimSettings) -> ND
     """Frames with two hands and the short gaps between them."""
     if settings.bridge == 0:
         return kept
-    stamps = np.array([frame.seconds for frame in clip_frames(video)])
+    stamps = open_video(video).stamps_ns / SECOND
     bridged = kept.copy()
     good = np.flatnonzero(kept)
     good = good[good < len(stamps)]

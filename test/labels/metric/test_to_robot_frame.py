@@ -194,7 +194,7 @@ def write_depth(folder, clip, intrinsics, hands=True):
         for k in (0, *TIPS, 21, *(21 + tip for tip in TIPS)) if hands else ():
             column, row = np.rint(0.5 * pixels[i, k]).astype(int)
             depth[max(row - 3, 0) : row + 4, max(column - 3, 0) : column + 4] = points[i, k, 2]
-        np.savez(folder / f"{i:08d}.npz", depth=depth)
+        np.savez(folder / f"{i:08d}.npz", depth=depth, confidence=np.ones_like(depth))
 
 
 def test_back_projection_through_perfect_depth_finds_the_hands(true_clip, intrinsics, tmp_path):

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from firsthand.errors import LabelError
 from firsthand.space.hand_state import HandState
-from firsthand.space.rotations import matrix_from_rpy
 from firsthand_training.labels.stage_files import (
     DEPTH,
     LABELS,
@@ -22,7 +21,7 @@ from firsthand_training.labels.stage_files import (
     Scene,
     load_stage,
 )
-from firsthand_training.labels.to_robot_frame import CAMERA_FROM_EYES, RobotFrameSettings
+from firsthand_training.labels.to_robot_frame import RobotFrameSettings
 from firsthand_training.labels.video import frames, open_video
 
 Image = NDArray[np.uint8]
@@ -66,8 +65,7 @@ class LabelledClip:
     @cached_property
     def camera_from_robot(self) -> Array:
         """(N, 4, 4), the camera's frame from each frame's own F_R, [m]."""
-        camera_from_head = CAMERA_FROM_EYES @ matrix_from_rpy(0.0, -self.settings.camera_pitch, 0.0)
-        rotation = camera_from_head @ np.swapaxes(self.state.head_rotation, -1, -2)
+        rotation = self.settings.camera_from_head @ np.swapaxes(self.state.head_rotation, -1, -2)
         matrix = np.tile(np.eye(4), (len(rotation), 1, 1))
         matrix[:, :3, :3], matrix[:, :3, 3] = rotation, self.settings.eyes_in_camera
         return matrix
