@@ -85,10 +85,15 @@ class Graph:
         return killed_ns
 
     def close(self):
+        """Ask the processes to end: after a kill, this process could crash in its own shutdown (docs/ros.md)."""
         for process in self.processes.values():
-            process.kill()
+            process.terminate()
         for process in self.processes.values():
-            process.wait()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         subprocess.run([Path(sys.executable).parent / "fastdds", "shm", "clean"], capture_output=True, check=False)
 
     def check_motors(self, until_ns):

@@ -84,8 +84,8 @@ def start(ros_domain):
 
     yield start
     for process in processes:
-        process.kill()
-        process.communicate()
+        process.terminate()  # killed, it could take this process along (see test_graph.py)
+        process.communicate(timeout=20)
 
 
 def listen(ros):
