@@ -22,6 +22,7 @@ from firsthand.vision.encoder import IMAGE_SIZE
 from firsthand.vision.encoders import SOURCES, StereoEncoder, open_encoder
 from firsthand_training.episodes.durable import whole_file, write_text
 from firsthand_training.episodes.read import Episodes
+from firsthand_training.training.log import BAR_PERIOD
 from firsthand_training.training.picture_jitter import Jitter, JitterSettings, draw_jitter, jitter_pictures
 
 DESCRIPTION = "cache.json"
@@ -184,7 +185,7 @@ def cache_features(
         settings.encoder, (settings.height, settings.width), runtime=Runtime(threads=settings.threads)
     )
     frames = sum(_count(dataset.records[number].length, cache.every) for number in missing)
-    with tqdm(total=frames, unit="frame", desc="encoding", disable=not progress) as bar:
+    with tqdm(total=frames, unit="frame", desc="encoding", disable=not progress, mininterval=BAR_PERIOD) as bar:
         for number in missing:
             _encode_episode(dataset, number, encoder, cache, settings, bar)
     return output

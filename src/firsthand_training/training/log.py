@@ -1,6 +1,7 @@
 """What a run says of itself: metrics.jsonl, TensorBoard if asked, and a progress bar."""
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from tqdm import tqdm
 from firsthand_training.episodes.durable import write_text
 
 METRICS = "metrics.jsonl"
+BAR_PERIOD = 0.1 if sys.stderr.isatty() else 60.0  # [s]; a log file gets a line a minute
 
 
 class Log:
@@ -51,7 +53,7 @@ def _step(line: str) -> float:
 
 def show(bar: "tqdm[Any]", losses: Mapping[str, float], batch: int) -> None:
     """Advance the progress bar; tqdm itself tells the time left."""
-    bar.update()
     rate = bar.format_dict.get("rate")
     speed = f"{rate * batch:.0f}/s" if rate else "?"
-    bar.set_postfix_str(f"windows {speed} loss {losses['total']:.3f} action {losses['action']:.3f}")
+    bar.set_postfix_str(f"windows {speed} loss {losses['total']:.3f} action {losses['action']:.3f}", refresh=False)
+    bar.update()

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from firsthand.errors import CheckpointError
 from firsthand_training.training.augmentation import AugmentationSettings, augment
 from firsthand_training.training.interruption import Interruption
-from firsthand_training.training.log import Log, show
+from firsthand_training.training.log import BAR_PERIOD, Log, show
 from firsthand_training.training.methods.interface import Method
 from firsthand_training.training.methods.registry import AnyMethod, describe_method
 from firsthand_training.training.methods.world_model import WorldModelMethod
@@ -157,7 +157,8 @@ def fit_sources(
         log = Log(output, run.state.step, settings.tensorboard) if processes.first else None
         batches = supply(run.mixture, _places(run.state.step, settings, processes), settings.workers)
         hidden = not (progress and processes.first)
-        with tqdm(total=settings.steps, initial=run.state.step, unit="step", disable=hidden) as bar:
+        total, period = settings.steps, BAR_PERIOD
+        with tqdm(total=total, initial=run.state.step, unit="step", disable=hidden, mininterval=period) as bar:
             while run.state.step < settings.steps:
                 losses = train_step(run.state, batches, settings, processes)
                 show(bar, losses, settings.batch)
