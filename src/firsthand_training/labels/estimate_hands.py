@@ -30,7 +30,9 @@ Integers = NDArray[np.int64]
 
 BACKENDS = ("landmarks", "wilor")
 WIDER = ((1.3, 0.15), (1.6, 0.15))
-"""How much larger, and by which share of its side moved towards the wrist, a hand's region is for further looks."""
+"""How much larger, and by which share of its side moved towards the wrist, a hand's region is for further looks.
+`mediapipe_bias.npz` is of these: after a change it has to be made anew."""
+AGREEING = 2  # looks of three that must find a hand where the detector has lost it
 SAME_PLACE = 0.25  # mean distance of keypoints over a hand's size, below which left and right are the same hand
 
 
@@ -126,11 +128,14 @@ def _with_landmarks(video: Video, clip: Clip, seen: _Seen, settings: EstimateSet
     for frame, picture in _pictures(video, clip, there):
         for side in np.flatnonzero(there[frame]):
             place = places[frame, side]
-            looks = _look_around(network, picture, place)
-            if not detected[frame, side]:
+            looks = _look_wider(network, picture, place)
+            if detected[frame, side]:
+                looks.append(Hand(place, float(seen.score[frame, side]), 0.5))
+            else:
+                looks.append(network.look(picture, region_of_keypoints(place)))
                 other = seen.keypoints[frame, 1 - side]
                 looks = [hand for hand in looks if _accept(hand, place, other, settings)]
-                if not looks:
+                if len(looks) < AGREEING:
                     continue
             score = seen.score[frame, side] if detected[frame, side] else max(hand.presence for hand in looks)
             views = np.array([hand.keypoints for hand in looks])
@@ -140,10 +145,10 @@ def _with_landmarks(video: Video, clip: Clip, seen: _Seen, settings: EstimateSet
     return _poses(clip, keypoints, confidence, depths=depths, spread=spread)
 
 
-def _look_around(network: LandmarkNetwork, picture: Picture, place: Array) -> list[Hand]:
-    """What the network says of a hand with keypoints about there (21, 2), in regions of several sizes."""
+def _look_wider(network: LandmarkNetwork, picture: Picture, place: Array) -> list[Hand]:
+    """What the network says of a hand with keypoints about there (21, 2), in wider regions."""
     region = region_of_keypoints(place)
-    return [network.look(picture, each) for each in (region, *(region.wider(*how) for how in WIDER))]
+    return [network.look(picture, region.wider(*how)) for how in WIDER]
 
 
 def _with_wilor(video: Video, clip: Clip, seen: _Seen, settings: EstimateSettings) -> HandPoses:
