@@ -11,7 +11,7 @@ be added to keypoints and depths. `evaluation/landmark_calibration.py` makes the
 """
 
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -73,18 +73,10 @@ class LandmarkBias:
     off: Array  # (M, 63), what was to be added
     variance: Array  # (4, 63), of what is left over, for each of `_causes`
 
-    def __post_init__(self) -> None:
-        """Prepare what every hand needs."""
-        middle, size = self.said.mean(axis=0), np.maximum(self.said.std(axis=0), NARROWEST)
-        known = (self.said - middle) / size
-        precision = np.linalg.inv(_kernel(known, known) + NOISE * np.eye(len(known)))
-        for name, value in (("_middle", middle), ("_size", size), ("_known", known), ("_precision", precision)):
-            object.__setattr__(self, name, value)
-
     def predict(self, said: Array) -> tuple[Array, Array]:
         """What is to be added (B, 63), and how far from what is known that is (B,), 0 to 1."""
-        kernel = _kernel((said - self._middle) / self._size, self._known)  # type: ignore[attr-defined]
-        gain = kernel @ self._precision  # type: ignore[attr-defined]
+        kernel = _kernel(self._scaled(said), self._known)
+        gain = kernel @ self._precision
         return gain @ self.off, np.clip(1 - (gain * kernel).sum(axis=1), 0.0, 1.0)
 
     def correct(self, said: Said) -> Corrected:
@@ -98,6 +90,17 @@ class LandmarkBias:
         along = np.sqrt(variance[:, :42].reshape(-1, 21, 2).mean(axis=2))
         size = frame.size[:, None]
         return Corrected(frame.to_picture(flat), depths * size, along * size, np.sqrt(variance[:, 42:]) * size)
+
+    def _scaled(self, said: Array) -> Array:
+        return np.asarray((said - self.said.mean(axis=0)) / np.maximum(self.said.std(axis=0), NARROWEST))
+
+    @cached_property
+    def _known(self) -> Array:
+        return self._scaled(self.said)
+
+    @cached_property
+    def _precision(self) -> Array:
+        return np.linalg.inv(_kernel(self._known, self._known) + NOISE * np.eye(len(self.said)))
 
     def save(self, path: Path) -> Path:
         """Write it, in half precision."""
