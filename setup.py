@@ -50,7 +50,7 @@ setup(
     license="Apache-2.0",
     package_dir={"": "src"},
     packages=find_packages("src"),
-    package_data={"firsthand": ["py.typed"], "firsthand_training": ["py.typed"]},
+    package_data={"firsthand": ["py.typed"], "firsthand_training": ["py.typed", "labels/*.npz"]},
     data_files=data_files("launch", "config", "urdf", "checkpoints", "pictures"),
     python_requires=">=3.10",
     install_requires=[

@@ -70,14 +70,17 @@ def without(hands, frames, side):
     return Hands(*(getattr(hands, n)[keep] for n in ("frame", "side", "score", "box", "keypoints")), hands.frames)
 
 
-def test_what_was_seen_is_taken_over(film, detected, tmp_path):
+def test_what_was_seen_is_looked_at_again(film, detected, tmp_path):
     poses = load_stage(estimate_hands(film, detected, Clip(2, 7), tmp_path / "poses.npz"), HandPoses)
     hands = load_stage(detected, Hands)
     assert poses.frames.tolist() == [2, 3, 4, 5, 6]
     for side in (0, 1):
         chosen = (hands.side == side) & (hands.frame >= 2) & (hands.frame < 7)
-        np.testing.assert_array_equal(poses.keypoints[:, side], hands.keypoints[chosen])
+        assert np.median(np.linalg.norm(poses.keypoints[:, side] - hands.keypoints[chosen], axis=2)) < 5
         np.testing.assert_array_equal(poses.confidence[:, side], hands.score[chosen])
+    assert ((poses.spread > 0) & (poses.spread < 20)).all()
+    assert (poses.depths[:, :, 0] == 0).all()
+    assert (np.abs(poses.depths).max(axis=2) > 5).all()
     assert poses.mano_pose.shape == (5, 2, 48)
     assert np.isnan(poses.mano_pose).all()
 
@@ -196,6 +199,9 @@ def test_wilor_gives_mano_and_keypoints_of_both_hands(film, tmp_path, batch):
     np.testing.assert_allclose(right, [460, 200] + scale * (POINTS[:, :2] + [0.02, -0.01]), atol=1e-2)
     scale = scale * max(160 * 256 / 192, 200) / 320
     np.testing.assert_allclose(left, [140, 250] + scale * (POINTS[:, :2] + [0.02, -0.01]) * [-1, 1], atol=1e-2)
+    np.testing.assert_allclose(poses.mano_ray[0], [[140, 250], [460, 200]])
+    deep = POINTS[:, 2] - POINTS[0, 2]
+    np.testing.assert_allclose(poses.depths[0, 1], 320 / 2 * 0.9 * deep, atol=1e-4)
 
 
 def test_torchscript_says_what_onnx_says(film, tmp_path):

@@ -35,6 +35,15 @@ def test_a_stage_comes_back_as_it_went(tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(loaded, field.name), getattr(HANDS, field.name))
 
 
+def test_poses_of_one_look_at_each_hand_are_read_too(tmp_path: Path) -> None:
+    shapes = {"keypoints": (21, 2), "confidence": (), "mano_shape": (10,), "mano_pose": (48,)}
+    path = tmp_path / "poses.npz"
+    np.savez(path, **{name: np.zeros((3, 2, *shape)) for name, shape in shapes.items()}, frames=np.arange(3))
+    poses = load_stage(path, HandPoses)
+    assert np.isnan(poses.depths)
+    assert np.isnan(poses.spread)
+
+
 def test_another_kind_of_file_is_refused_by_name(tmp_path: Path) -> None:
     path = save_stage(tmp_path / "hands.npz", HANDS)
     with pytest.raises(LabelError, match="not a HandPoses: it has no confidence"):

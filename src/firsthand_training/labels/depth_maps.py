@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import LabelError
-from firsthand_training.labels.stage_files import DAMAGE
+from firsthand_training.episodes.arrays import read_arrays
 
 Array = NDArray[np.floating]
 
@@ -31,11 +31,11 @@ def load_depth(output: Path, frame: int) -> DepthMap:
     """
     path = output / f"{frame:08d}.npz"
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            return DepthMap(data["depth"].astype(np.float32), data["confidence"].astype(np.float32))
+        arrays = read_arrays(path, DepthMap._fields)
+        return DepthMap(arrays["depth"].astype(np.float32), arrays["confidence"].astype(np.float32))
     except FileNotFoundError:
         raise LabelError(f"{path} is missing; run dense_depth first") from None
-    except DAMAGE as error:
+    except (ValueError, KeyError) as error:
         raise LabelError(f"{path} is damaged ({error}); remove {output} and run dense_depth again") from error
 
 

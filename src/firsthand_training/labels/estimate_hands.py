@@ -1,11 +1,15 @@
 """A left and a right hand for each frame of a clip, in pixels (paper, Appendix II-C).
 
-Two backends: `landmarks` takes the keypoints of `detect_hands` and looks again where a side is missing; `wilor` runs
-the user's WiLoR, whose weights are not free, in the boxes of `detect_hands`, and gives MANO parameters as well.
+Two backends: `landmarks` looks again at the hands of `detect_hands`; `wilor` runs the user's WiLoR, whose weights are
+not free, in the boxes of `detect_hands`, and gives MANO parameters as well.
+
+Why again: the network is followed from frame to frame in regions made of its own keypoints. On a hand that holds
+something and is seen from its thumb it puts the wrist too near, the next region is too small, and there it stays. Wider
+regions, moved towards the wrist, get it out of there; and how much looks differ says how far to believe them.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,6 +29,10 @@ Array = NDArray[np.floating]
 Integers = NDArray[np.int64]
 
 BACKENDS = ("landmarks", "wilor")
+WIDER = ((1.3, 0.15), (1.6, 0.15))
+"""How much larger, and by which share of its side moved towards the wrist, a hand's region is for further looks.
+`mediapipe_bias.npz` is of these: after a change it has to be made anew."""
+AGREEING = 2  # looks of three that must find a hand where the detector has lost it
 SAME_PLACE = 0.25  # mean distance of keypoints over a hand's size, below which left and right are the same hand
 
 
@@ -111,18 +119,36 @@ def _seen_in(hands: Hands, clip: Clip) -> _Seen:
 
 
 def _with_landmarks(video: Video, clip: Clip, seen: _Seen, settings: EstimateSettings) -> HandPoses:
-    keypoints, confidence = seen.keypoints.copy(), np.nan_to_num(seen.score)
-    confidence[~_known(keypoints)] = 0.0
+    count = len(seen.keypoints)
+    keypoints, confidence = np.full(seen.keypoints.shape, np.nan), np.zeros((count, 2))
+    depths, spread = np.full((count, 2, len(KEYPOINTS)), np.nan), np.full((count, 2), np.nan)
     places = interpolate(seen.keypoints, settings.longest_gap)
-    missing = _known(places) & ~_known(keypoints)
-    if missing.any():
-        network = LandmarkNetwork.load(settings.runtime)
-        for frame, picture in _pictures(video, clip, missing):
-            for side in np.flatnonzero(missing[frame]):
-                hand = network.look_closer(picture, region_of_keypoints(places[frame, side]))
-                if _accept(hand, places[frame, side], keypoints[frame, 1 - side], settings):
-                    keypoints[frame, side], confidence[frame, side] = hand.keypoints, hand.presence
-    return _poses(clip, keypoints, confidence)
+    there, detected = _known(places), _known(seen.keypoints)
+    network = LandmarkNetwork.load(settings.runtime)
+    for frame, picture in _pictures(video, clip, there):
+        for side in np.flatnonzero(there[frame]):
+            place = places[frame, side]
+            looks = _look_wider(network, picture, place)
+            if detected[frame, side]:
+                looks.append(Hand(place, float(seen.score[frame, side]), 0.5))
+            else:
+                looks.append(network.look(picture, region_of_keypoints(place)))
+                other = seen.keypoints[frame, 1 - side]
+                looks = [hand for hand in looks if _accept(hand, place, other, settings)]
+                if len(looks) < AGREEING:
+                    continue
+            score = seen.score[frame, side] if detected[frame, side] else max(hand.presence for hand in looks)
+            views = np.array([hand.keypoints for hand in looks])
+            keypoints[frame, side], confidence[frame, side] = np.median(views, axis=0), score
+            depths[frame, side] = np.median([hand.depths for hand in looks if hand.depths is not None], axis=0)
+            spread[frame, side] = np.median(np.linalg.norm(views - keypoints[frame, side], axis=-1))
+    return _poses(clip, keypoints, confidence, depths=depths, spread=spread)
+
+
+def _look_wider(network: LandmarkNetwork, picture: Picture, place: Array) -> list[Hand]:
+    """What the network says of a hand with keypoints about there (21, 2), in wider regions."""
+    region = region_of_keypoints(place)
+    return [network.look(picture, region.wider(*how)) for how in WIDER]
 
 
 def _with_wilor(video: Video, clip: Clip, seen: _Seen, settings: EstimateSettings) -> HandPoses:
@@ -133,6 +159,7 @@ def _with_wilor(video: Video, clip: Clip, seen: _Seen, settings: EstimateSetting
     count = len(boxes)
     keypoints, confidence = np.full((count, 2, len(KEYPOINTS), 2), np.nan), np.zeros((count, 2))
     shape, pose = np.full((count, 2, 10), np.nan), np.full((count, 2, 48), np.nan)
+    depths = np.full((count, 2, len(KEYPOINTS)), np.nan)
     waiting: list[tuple[int, int, NDArray[np.float32]]] = []
 
     def estimate() -> None:
@@ -141,6 +168,7 @@ def _with_wilor(video: Video, clip: Clip, seen: _Seen, settings: EstimateSetting
         hands = network.estimate(crops, boxes[frames_, sides], sides)
         keypoints[frames_, sides], confidence[frames_, sides] = hands.keypoints, scores[frames_, sides]
         shape[frames_, sides], pose[frames_, sides] = hands.mano_shape, hands.mano_pose
+        depths[frames_, sides] = hands.depths
         waiting.clear()
 
     for frame, picture in _pictures(video, clip, there):
@@ -150,7 +178,8 @@ def _with_wilor(video: Video, clip: Clip, seen: _Seen, settings: EstimateSetting
                 estimate()
     if waiting:
         estimate()
-    return _poses(clip, keypoints, confidence, shape, pose)
+    poses = _poses(clip, keypoints, confidence, depths=depths)
+    return replace(poses, mano_shape=shape, mano_pose=pose, mano_ray=(boxes[..., :2] + boxes[..., 2:]) / 2)
 
 
 def _pictures(video: Video, clip: Clip, sides: NDArray[np.bool_]) -> Iterator[tuple[int, Picture]]:
@@ -194,14 +223,14 @@ def _accept(hand: Hand, place: Array, other: Array, settings: EstimateSettings) 
     return hand.presence > settings.presence and here and not doubled
 
 
-def _poses(
-    clip: Clip, keypoints: Array, confidence: Array, shape: Array | None = None, pose: Array | None = None
-) -> HandPoses:
+def _poses(clip: Clip, keypoints: Array, confidence: Array, depths: Array, spread: Array | None = None) -> HandPoses:
     count = clip.last - clip.first
     return HandPoses(
         frames=np.arange(clip.first, clip.last, dtype=np.int64),
         keypoints=keypoints,
         confidence=np.clip(confidence, 0.0, 1.0),
-        mano_shape=np.full((count, 2, 10), np.nan) if shape is None else shape,
-        mano_pose=np.full((count, 2, 48), np.nan) if pose is None else pose,
+        mano_shape=np.full((count, 2, 10), np.nan),
+        mano_pose=np.full((count, 2, 48), np.nan),
+        depths=depths,
+        spread=np.array(np.nan) if spread is None else spread,
     )

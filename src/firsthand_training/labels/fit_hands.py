@@ -1,13 +1,16 @@
 """Fit the rig of `hand_rig.py` to keypoints in pictures, all hands of a clip at once, a picture at a time.
 
-Robust Levenberg-Marquardt (soft L1) from two starts: SQPnP on the palm, and the same palm tilted the other way, which
-looks much alike in one picture. Angles are held by a weak prior and by their limits. What the keypoints are off is not
-taken on trust: it is estimated from what is left over when the clip is fitted. `smooth_hands.py` then joins pictures.
+Robust Levenberg-Marquardt (soft L1) from two starts: the palm, by SQPnP or by the depths that a detector gives, and the
+same palm tilted the other way, which looks much alike in one picture. Angles are held by a weak prior and by their
+limits. What keypoints are off is told by the detector's calibration (`landmark_bias.py`), or else estimated from what
+is left over when the clip is fitted: that holds for errors that are independent, not for those of a detector that takes
+a hand for one in another pose.
+`smooth_hands.py` then joins pictures.
 
 Everything here is for a hand of MEAN_LENGTH; see `hand_rig.py`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -26,7 +29,7 @@ from firsthand_training.labels.hand_rig import (
     Integers,
     keypoints_in_wrist,
 )
-from firsthand_training.labels.pinhole import see
+from firsthand_training.labels.pinhole import Seen, see
 
 Array = NDArray[np.floating]
 Booleans = NDArray[np.bool_]
@@ -85,12 +88,42 @@ class Observations:
     confidence: Array  # (B,), 0 to 1
     intrinsics: Array  # (3, 3), [px]
     offsets: Array | None = None  # (21, 3), [m], see `keypoints_in_wrist`
+    sigma: Array | None = None  # (B, 21), [px], of a keypoint along an axis; None: not known
+    depths: Array | None = None  # (B, 21), [m], farther than the wrist along the ray to the hand; NaN where unknown
+    depth_sigma: Array | None = None  # (B, 21), [m], of them
 
     def __len__(self) -> int:
         return len(self.side)
 
     def __getitem__(self, rows: Integers | Booleans | slice) -> "Observations":
-        return Observations(self.keypoints[rows], self.side[rows], self.confidence[rows], self.intrinsics, self.offsets)
+        return replace(
+            self,
+            keypoints=self.keypoints[rows],
+            side=self.side[rows],
+            confidence=self.confidence[rows],
+            sigma=None if self.sigma is None else self.sigma[rows],
+            depths=None if self.depths is None else self.depths[rows],
+            depth_sigma=None if self.depth_sigma is None else self.depth_sigma[rows],
+        )
+
+    def trust(self, sigma: float) -> Array:
+        """(B, 21), [1/px], what a keypoint's error counts; 0 where there is none.
+
+        Args:
+            sigma: At confidence 1, of keypoints whose own is not known, [px].
+        """
+        trust = np.sqrt(np.clip(self.confidence, 0.0, 1.0))[:, None] / sigma
+        if self.sigma is not None:
+            trust = (self.confidence > 0)[:, None] / self.sigma
+        return np.where(known_keypoints(self.keypoints), trust, 0.0)
+
+    @property
+    def rays(self) -> Array:
+        """(B, 3), unit vectors from the camera to the hands."""
+        known = known_keypoints(self.keypoints)[..., None]
+        middle = np.where(known, self.keypoints, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        rays = np.append(middle, np.ones((len(middle), 1)), axis=1) @ np.linalg.inv(self.intrinsics).T
+        return np.asarray(rays / np.linalg.norm(rays, axis=1, keepdims=True))
 
     @property
     def usable(self) -> Booleans:
@@ -119,10 +152,9 @@ class Linear:
     cost: Array  # (B,), half the sum of squares, priors included
     gradient: Array  # (B, 27)
     hessian: Array  # (B, 27, 27), of keypoints and limits
-    weight: Array  # (B, 21), [1/px], of a keypoint's residual, robustness included; 0 where there is none
-    residual: Array  # (B, 21, 2), weighted
-    by_pose: Array  # (B, 42, 27), of it
-    by_shape: Array  # (B, 42, 21), of it; (B, 42, 0) if not asked for
+    residual: Array  # (B, R), weighted; R: 42 of pixels, then 21 of depths where there are any
+    by_pose: Array  # (B, R, 27), of it
+    by_shape: Array  # (B, R, 21), of it; (B, R, 0) if not asked for
 
 
 def fit_hands(observed: Observations, settings: FitSettings, shape: Array | None = None) -> Fit:
@@ -140,10 +172,10 @@ def fit_hands(observed: Observations, settings: FitSettings, shape: Array | None
     shape = np.zeros((1, SHAPE)) if shape is None else shape
     usable = np.flatnonzero(observed.usable)
     starts = _start(observed[usable], settings, shape)
-    sigma = settings.keypoint_sigma or 0.03 * _median_size(observed[usable])
-    rough = ROUGH if not settings.keypoint_sigma else DONE
-    found, costs = _solve_all(starts, observed[usable], shape, sigma, settings, rough)
-    if not settings.keypoint_sigma and len(usable):
+    given = settings.keypoint_sigma or _usual_sigma(observed[usable])
+    sigma = given or 0.03 * _median_size(observed[usable])
+    found, costs = _solve_all(starts, observed[usable], shape, sigma, settings, DONE if given else ROUGH)
+    if not given and len(usable):
         best = _best(found, costs)
         sigma = estimate_noise(best, observed[usable], shape, settings)
         found, costs = _solve_all(found, observed[usable], shape, sigma, settings, DONE)
@@ -172,33 +204,62 @@ def linearize(
         prior_weight: Of the prior's: below 1 if it is asked of many frames of one movement.
         with_shape: Whether `by_shape` is wanted.
     """
-    count = len(pose)
     seen = see(pose, observed.side, shape, observed.intrinsics, observed.offsets, with_shape)
     known = known_keypoints(observed.keypoints)
-    scale = np.sqrt(np.clip(observed.confidence, 0.0, 1.0))[:, None] / sigma * known
-    raw = np.where(known[..., None], seen.pixels - observed.keypoints, 0.0) * scale[..., None]
-    squared = (raw**2).sum(axis=-1) / settings.robust**2
-    root = np.sqrt(1 + squared)
-    calm = np.sqrt(data_weight / root)  # soft L1 as iteratively reweighted squares
-    weight = scale * calm
-    by_pose = (seen.by_pose * weight[..., None, None]).reshape(count, 42, PARAMETERS)
-    residual = raw * calm[..., None]
+    off = np.where(known[..., None], seen.pixels - observed.keypoints, 0.0)
+    rows = [_calmed(off, observed.trust(sigma), seen.by_pose, seen.by_shape, data_weight, settings.robust)]
+    if observed.depths is not None and observed.depth_sigma is not None:
+        rows.append(_calmed(*_depth_rows(pose, observed, seen), data_weight, settings.robust))
+    residual, by_pose, by_shape = (
+        np.concatenate(parts, axis=1) for parts in zip(*(row[1:] for row in rows), strict=True)
+    )
     transposed = np.swapaxes(by_pose, 1, 2)
     hessian = transposed @ by_pose
-    gradient = (transposed @ residual.reshape(count, 42, 1))[..., 0]
-    cost = data_weight * settings.robust**2 * (root - 1).sum(axis=1)
+    gradient = (transposed @ residual[..., None])[..., 0]
+    cost = sum(row[0] for row in rows)
     precision, mean = angle_prior(settings)
-    off = pose.angles - mean
-    pull = prior_weight * off @ precision
+    off_rest = pose.angles - mean
+    pull = prior_weight * off_rest @ precision
     beyond = np.maximum(pose.angles - UPPER, 0) + np.minimum(pose.angles - LOWER, 0)
     stiff = 1 / settings.limit_sigma**2
     gradient[:, 6:] += pull + stiff * beyond
     hessian[:, 6:, 6:] += prior_weight * precision
     diagonal = np.arange(6, PARAMETERS)
     hessian[:, diagonal, diagonal] += stiff * (beyond != 0)
-    cost = cost + 0.5 * (off * pull).sum(axis=1) + 0.5 * stiff * (beyond**2).sum(axis=1)
-    by_shape = (seen.by_shape * weight[..., None, None]).reshape(count, 42, -1)
-    return Linear(cost, gradient, hessian, weight, residual, by_pose, by_shape)
+    cost = cost + 0.5 * (off_rest * pull).sum(axis=1) + 0.5 * stiff * (beyond**2).sum(axis=1)
+    return Linear(cost, gradient, hessian, residual, by_pose, by_shape)
+
+
+def _calmed(
+    off: Array, trust: Array, by_pose: Array, by_shape: Array, data_weight: float, robust: float
+) -> tuple[Array, Array, Array, Array]:
+    """Soft L1 as iteratively reweighted squares, of residuals (B, 21, k): cost (B,), then rows of 21 k each."""
+    count, axes = len(off), off.shape[2]
+    raw = off * trust[..., None]
+    root = np.sqrt(1 + (raw**2).sum(axis=-1) / robust**2)
+    calm = np.sqrt(data_weight / root)
+    weight = (trust * calm)[..., None, None]
+    return (
+        data_weight * robust**2 * (root - 1).sum(axis=1),
+        (raw * calm[..., None]).reshape(count, 21 * axes),
+        (by_pose * weight).reshape(count, 21 * axes, PARAMETERS),
+        (by_shape * weight).reshape(count, 21 * axes, -1),
+    )
+
+
+def _depth_rows(pose: HandPose, observed: Observations, seen: Seen) -> tuple[Array, Array, Array, Array]:
+    """How much farther than the wrist keypoints are along the ray, less what is observed: as arguments of `_calmed`."""
+    assert observed.depths is not None
+    assert observed.depth_sigma is not None
+    rays, known = observed.rays, np.isfinite(observed.depths)
+    arms = seen.in_camera - seen.in_camera[:, :1]
+    off = np.where(known, np.einsum("bki,bi->bk", arms, rays) - observed.depths, 0.0)
+    trust = known * (observed.confidence > 0)[:, None] / observed.depth_sigma
+    by_pose = np.zeros((*off.shape, 1, PARAMETERS))
+    by_pose[:, :, 0, :3] = np.cross(arms, rays[:, None])
+    by_pose[:, :, 0, 6:] = np.einsum("bi,bkij->bkj", rays, seen.by_angles)
+    by_shape = np.einsum("bi,bkij->bkj", rays, seen.in_camera_by_shape)[:, :, None]
+    return off[..., None], trust, by_pose, by_shape
 
 
 def angle_prior(settings: FitSettings) -> tuple[Array, Array]:
@@ -256,6 +317,11 @@ def _check(observed: Observations) -> None:
         raise LabelError(f"expected the intrinsics of a camera, 3 by 3 with positive focal lengths, got {camera}")
 
 
+def _usual_sigma(observed: Observations) -> float:
+    """Median of the keypoints' sigmas, [px]; 0 where they are not known."""
+    return float(np.median(observed.sigma)) if observed.sigma is not None and len(observed) else 0.0
+
+
 def _median_size(observed: Observations) -> float:
     return float(np.median(hand_sizes(observed.keypoints))) if len(observed) else 1.0
 
@@ -264,16 +330,39 @@ def _start(observed: Observations, settings: FitSettings, shape: Array) -> tuple
     """Both ways in which the palm may be tilted, fingers at rest."""
     count = len(observed)
     angles = np.tile(REST, (count, 1))
-    palm = keypoints_in_wrist(angles, observed.side, shape, observed.offsets).points[:, PALM]
+    points = keypoints_in_wrist(angles, observed.side, shape, observed.offsets).points
+    palm = points[:, PALM]
     rotation, position = np.tile(np.eye(3), (count, 1, 1)), np.tile([0.0, 0.0, 0.5], (count, 1))
     for row in range(count):
         rotation[row], position[row] = _palm_pose(palm[row], observed.keypoints[row, PALM], observed.intrinsics)
+    if observed.depths is not None:
+        whole = np.isfinite(observed.depths).all(axis=1) & known_keypoints(observed.keypoints).all(axis=1)
+        solid = np.flatnonzero(whole)
+        rotation[solid], position[solid] = _solid_pose(points[solid], observed[solid])
     middle = (rotation @ palm.mean(axis=1)[..., None])[..., 0] + position
     sight = middle / np.linalg.norm(middle, axis=1, keepdims=True)
     mirror = np.eye(3) - 2 * sight[:, :, None] * sight[:, None]
     other = mirror @ rotation @ np.diag([1.0, 1.0, -1.0])
     moved = middle - (other @ palm.mean(axis=1)[..., None])[..., 0]
     return HandPose(rotation, position, angles), HandPose(other, moved, angles.copy())
+
+
+def _solid_pose(points: Array, observed: Observations) -> tuple[Array, Array]:
+    """Of hands whose keypoints have depths too: all 21 points (B, 21, 3) turned and moved onto them."""
+    assert observed.depths is not None
+    away, camera = observed.rays, observed.intrinsics
+    rays = np.append(observed.keypoints, np.ones((len(observed), 21, 1)), axis=2) @ np.linalg.inv(camera).T
+    rays = rays / np.einsum("bki,bi->bk", rays, away)[..., None]  # those of one length lie in a plane across the sight
+    across = rays - rays.mean(axis=1, keepdims=True)
+    depths = observed.depths - observed.depths.mean(axis=1, keepdims=True)
+    own = points - points.mean(axis=1, keepdims=True)
+    flat = np.maximum((own**2).sum(axis=(1, 2)) - (depths**2).sum(axis=1), 0.05 * (own**2).sum(axis=(1, 2)))
+    distance = np.sqrt(flat / np.maximum((across**2).sum(axis=(1, 2)), 1e-12))
+    seen = distance[:, None, None] * across + depths[..., None] * away[:, None]
+    left, _, right = np.linalg.svd(np.swapaxes(seen, 1, 2) @ own)
+    left[:, :, 2] *= np.sign(np.linalg.det(left @ right))[:, None]
+    rotation = left @ right
+    return rotation, distance[:, None] * rays.mean(axis=1) - (rotation @ points.mean(axis=1)[..., None])[..., 0]
 
 
 def _palm_pose(palm: Array, pixels: Array, intrinsics: Array) -> tuple[Array, Array]:

@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import LabelError
-from firsthand_training.labels.hand_rig import HandPose, Integers, bone_frames, keypoints_in_wrist, mirror_of
+from firsthand_training.labels.hand_rig import (
+    REST,
+    SHAPE,
+    HandPose,
+    Integers,
+    bone_frames,
+    keypoints_in_wrist,
+    mirror_of,
+)
 from firsthand_training.labels.pinhole import see
 from firsthand_training.labels.stage_files import KEYPOINTS, TIPS
 
@@ -28,6 +36,23 @@ OFFSETS = {
 }
 """By the name of what makes keypoints, (21, 3), [m]. `joints`: those of the rig itself, near MANO's, which are WiLoR's;
 `mediapipe`: its wrist, measured against the wrist joint of WebXR's hand."""
+
+
+def metres_a_pixel(keypoints: Array, depths: Array) -> Array:
+    """(B,), of hands of MEAN_LENGTH, by the lengths of bones whose ends are (B, 21, 2) and (B, 21) deep, [px]."""
+    solid = np.concatenate([keypoints, depths[..., None]], axis=-1)
+    lengths = np.linalg.norm(solid[:, _BONES[:, 0]] - solid[:, _BONES[:, 1]], axis=-1)
+    return np.asarray(1 / np.median(lengths / _LENGTHS, axis=1))
+
+
+_BONES: Integers = np.array(
+    [[0 if joint == 0 else 4 * digit + joint, 4 * digit + joint + 1] for digit in range(5) for joint in range(4)]
+    + [[5, 9], [9, 13], [13, 17], [5, 17]]
+)
+_LENGTHS: Array = np.linalg.norm(
+    np.diff(keypoints_in_wrist(REST[None], np.array([1]), np.zeros((1, SHAPE))).points[0][_BONES], axis=1)[:, 0],
+    axis=-1,
+)
 
 
 def offsets_of(backend: str) -> Array:

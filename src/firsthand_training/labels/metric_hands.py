@@ -6,7 +6,7 @@ MANO's theta_w, or the rig's where there is none. What moves is not where depth 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,20 @@ from firsthand.errors import LabelError
 from firsthand.space.rotations import matrix_from_rotation_vector
 from firsthand_training.labels.depth_maps import depth_intrinsics, load_depth
 from firsthand_training.labels.fit_hands import FitSettings, Observations, fit_hands
-from firsthand_training.labels.landmarks import offsets_of, tips_in_wrist
+from firsthand_training.labels.landmark_bias import LandmarkBias, Said, mediapipe_bias
+from firsthand_training.labels.landmarks import metres_a_pixel, offsets_of, tips_in_wrist
 from firsthand_training.labels.mano import MANO_FROM_WRIST
+from firsthand_training.labels.pinhole import turned_to
 from firsthand_training.labels.smooth_hands import MotionSettings, error_memory, of_side, smooth_hand
 from firsthand_training.labels.stage_files import TIPS, HandPoses
 from firsthand_training.labels.uncertainty import spread_of, worst_sigma
 
 Array = NDArray[np.floating]
 
+TOGETHER = 8.0
+"""What variances are multiplied by where sigmas are a detector's: its errors last, and those of a hand go together."""
+DEPTH_SIGMA = 0.02
+"""Of a keypoint's depth from that of the wrist by WiLoR, [m]; assumed, as nobody could run it here."""
 WINDOW = 2  # [px], how far around a keypoint a depth map is asked
 
 
@@ -75,13 +81,16 @@ def rig_hands(
     observed = observations(poses, intrinsics, keypoints)
     count = len(poses.frames)
     found = fit_hands(observed, fit)
-    memory = error_memory(found, observed, count)
+    calibrated = observed.sigma is not None
+    memory = 1.0 if calibrated else error_memory(found, observed, count)
     hands = _nothing(count)
     for side in (0, 1):
         part, mine = of_side(found, observed, side)
         if not part.believed.any():
             continue
         track = smooth_hand(part, mine, stamps, fit, motion, memory)
+        if calibrated:
+            track = replace(track, covariance=TOGETHER * track.covariance)
         spread = spread_of(track, part, mine, fit, proportion_sigma)
         hands.rotation[:, side], hands.position[:, side] = track.pose.rotation, track.pose.position
         hands.tips[:, side] = tips_in_wrist(track.pose.angles, mine.side, part.shape)
@@ -111,7 +120,7 @@ def back_projected_hands(
         LabelError: No depth map knows a depth on a hand.
     """
     points = np.stack([_through(load, poses, i, intrinsics) for i, load in enumerate(_maps(poses, depth))]) * scale
-    rotation = _mano_rotations(poses)
+    rotation = mano_rotations(poses, intrinsics)
     rotation = np.where(np.isfinite(rotation).all(axis=(-1, -2), keepdims=True), rotation, rig.rotation)
     position = points[:, :, 0]
     tips = np.swapaxes(rotation, -1, -2)[:, :, None] @ (points[:, :, 1:] - position[:, :, None])[..., None]
@@ -136,9 +145,37 @@ def back_projected_hands(
 def observations(poses: HandPoses, intrinsics: Array, keypoints: str) -> Observations:
     """Both hands of all frames in a row: left, right, left, ..."""
     count = len(poses.frames)
-    confidence = np.nan_to_num(poses.confidence.reshape(2 * count).astype(float))
     pixels = poses.keypoints.reshape(2 * count, 21, 2).astype(float)
-    return Observations(pixels, np.tile([0, 1], count), confidence, intrinsics, offsets_of(keypoints))
+    confidence = np.nan_to_num(poses.confidence.reshape(2 * count).astype(float))
+    seen = Observations(pixels, np.tile([0, 1], count), confidence, intrinsics, offsets_of(keypoints))
+    if keypoints == "mediapipe":
+        return _put_right(seen, poses, mediapipe_bias())
+    return _with_depths(seen, poses) if poses.depths.ndim else seen
+
+
+def _with_depths(observed: Observations, poses: HandPoses) -> Observations:
+    """Depths of a network that is right about them but for DEPTH_SIGMA."""
+    depths = poses.depths.reshape(-1, 21)
+    metres = metres_a_pixel(observed.keypoints, depths)[:, None] * depths
+    return replace(observed, depths=metres, depth_sigma=np.full(depths.shape, DEPTH_SIGMA))
+
+
+def _put_right(observed: Observations, poses: HandPoses, bias: LandmarkBias) -> Observations:
+    """Keypoints, depths and their sigmas less what the network usually gets wrong; see `landmark_bias.py`."""
+    count = len(poses.frames)
+    depths = np.broadcast_to(poses.depths, (count, 2, 21)).reshape(2 * count, 21)
+    spread = np.broadcast_to(poses.spread, (count, 2)).reshape(2 * count)
+    said = Said(observed.keypoints, depths, spread, observed.confidence, observed.side)
+    whole = said.whole & (observed.confidence > 0)
+    if not whole.any():
+        return observed
+    right = bias.correct(said[whole])
+    scale = metres_a_pixel(right.keypoints, right.depths)[:, None]
+    pixels, sigma = np.full(observed.keypoints.shape, np.nan), np.ones((2 * count, 21))
+    metres, depth_sigma = np.full((2 * count, 21), np.nan), np.ones((2 * count, 21))
+    pixels[whole], sigma[whole] = right.keypoints, right.sigma
+    metres[whole], depth_sigma[whole] = scale * right.depths, scale * right.depth_sigma
+    return replace(observed, keypoints=pixels, offsets=None, sigma=sigma, depths=metres, depth_sigma=depth_sigma)
 
 
 def _nothing(count: int) -> CameraHands:
@@ -181,9 +218,15 @@ def _depth_at(depth: Array, pixel: Array) -> float:
     return float(np.median(known)) if 4 * len(known) >= part.size else np.nan
 
 
-def _mano_rotations(poses: HandPoses) -> Array:
-    """camera_from_wrist (N, 2, 3, 3) by theta_w; NaN where MANO was not fitted."""
+def mano_rotations(poses: HandPoses, intrinsics: Array) -> Array:
+    """camera_from_wrist (N, 2, 3, 3) by theta_w; NaN where MANO was not fitted.
+
+    A network that was shown a crop tells it as a camera that looks at the crop's centre would see it; with the
+    intrinsics (3, 3), [px], it is turned into the camera's own axes.
+    """
     turn = poses.mano_pose[..., :3].astype(float)
     known = np.isfinite(turn).all(axis=-1)
     rotation = matrix_from_rotation_vector(np.where(known[..., None], turn, 0.0)) @ MANO_FROM_WRIST
+    if poses.mano_ray.ndim:
+        rotation = turned_to(poses.mano_ray, intrinsics) @ rotation
     return np.where(known[..., None, None], rotation, np.nan)

@@ -23,6 +23,8 @@ class Seen:
     in_camera: Array  # (B, 21, 3), [m]
     by_pose: Array  # (B, 21, 2, 27), [px] for a step of the rig
     by_shape: Array  # (B, 21, 2, 21), [px]; (B, 21, 2, 0) if not asked for
+    by_angles: Array  # (B, 21, 3, 21), [m/rad], of `in_camera`
+    in_camera_by_shape: Array  # (B, 21, 3, 21), [m]; (B, 21, 3, 0) if not asked for
 
 
 def see(
@@ -45,9 +47,21 @@ def see(
     by_pose = np.empty((len(pose), 21, 2, PARAMETERS))
     by_pose[..., :3] = np.cross(turned[:, :, None], projection)  # d(turn x point) = turn . (point x .)
     by_pose[..., 3:6] = projection
-    in_wrist = projection @ pose.rotation[:, None]
-    by_pose[..., 6:] = in_wrist @ local.by_angles
-    return Seen(pixels, in_camera, by_pose, in_wrist @ local.by_shape)
+    by_angles, by_shape = pose.rotation[:, None] @ local.by_angles, pose.rotation[:, None] @ local.by_shape
+    by_pose[..., 6:] = projection @ by_angles
+    return Seen(pixels, in_camera, by_pose, projection @ by_shape, by_angles, by_shape)
+
+
+def turned_to(pixels: Array, intrinsics: Array) -> Array:
+    """Rotations (..., 3, 3) of the camera, by the shortest way, to look at pixels (..., 2).
+
+    They turn what is told in a camera that looks there, such as a network's of its crop, into the camera's own axes.
+    """
+    rays = np.concatenate([pixels, np.ones((*pixels.shape[:-1], 1))], axis=-1) @ np.linalg.inv(intrinsics).T
+    rays = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+    x, y, z = np.moveaxis(rays, -1, 0)
+    rows = [[1 - x * x / (1 + z), -x * y / (1 + z), x], [-x * y / (1 + z), 1 - y * y / (1 + z), y], [-x, -y, z]]
+    return np.moveaxis(np.array(rows), (0, 1), (-2, -1))
 
 
 def _project(points: Array, intrinsics: Array) -> tuple[Array, Array]:

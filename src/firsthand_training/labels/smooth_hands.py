@@ -8,7 +8,7 @@ What makes the covariances honest: keypoints of neighbouring frames err alike, a
 less than n times as much as one. How much less is measured on what the fits of single pictures left over.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,8 +203,7 @@ class _Clip:
 
     def _heard(self) -> Observations:
         seen = self.observed
-        heard = np.where(self.believed, seen.confidence, 0.0)
-        return Observations(seen.keypoints, seen.side, heard, seen.intrinsics, seen.offsets)
+        return replace(seen, confidence=np.where(self.believed, seen.confidence, 0.0))
 
     def _linearized(self, pose: HandPose, observed: Observations) -> Linear:
         period = float(np.median(np.diff(self.stamps))) if len(self.stamps) > 1 else self.motion.pose_time

@@ -16,17 +16,15 @@ Frames are counted in the video from 0, as it is decoded. Pictures are upright (
 
 import hashlib
 import json
-import struct
-import zlib
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import LabelError
+from firsthand_training.episodes.arrays import read_arrays
 from firsthand_training.episodes.durable import whole_file
 
 Array = NDArray[np.floating]
@@ -34,19 +32,6 @@ Integers = NDArray[np.int64]
 
 HANDS, CLIPS = "hands.npz", "clips.json"
 SCENE, DEPTH, POSES, LABELS, EPISODES = "scene.npz", "depth", "poses.npz", "labels.npz", "episodes"
-DAMAGE = (
-    OSError,
-    ValueError,
-    EOFError,
-    KeyError,
-    TypeError,
-    SyntaxError,
-    RuntimeError,
-    BadZipFile,
-    zlib.error,
-    struct.error,
-)
-"""What reading a damaged .npz raises."""
 IDENTIFYING = 1 << 20  # [bytes] at the beginning of a video that tell it from others, with its size
 
 KEYPOINTS = tuple(
@@ -96,7 +81,13 @@ class HandPoses:
     keypoints: Array  # (N, 2, 21, 2), [px]
     confidence: Array  # (N, 2), 0 to 1; 0 where there is no hand
     mano_shape: Array  # (N, 2, 10), beta
-    mano_pose: Array  # (N, 2, 48), theta, axis-angle: the wrist in the camera, then 15 joints; a left hand's own
+    mano_pose: Array  # (N, 2, 48), theta, axis-angle: the wrist, then 15 joints; a left hand's own
+    mano_ray: Array = field(default_factory=lambda: np.array(np.nan))
+    """(N, 2, 2), [px], where the camera looks in which `mano_pose` says the wrist; or one NaN: it is the picture's."""
+    depths: Array = field(default_factory=lambda: np.array(np.nan))
+    """(N, 2, 21), farther from the camera than the wrist, in pixels of the picture as all of the hand; or one NaN."""
+    spread: Array = field(default_factory=lambda: np.array(np.nan))
+    """(N, 2), [px], how much keypoints differ between looks at the same hand; or one NaN: it was looked at once."""
 
 
 @dataclass(frozen=True)
@@ -153,13 +144,12 @@ def load_stage(path: Path, kind: type[Stage]) -> Stage:
         LabelError: It is missing, damaged or of another kind.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            arrays = {field.name: data[field.name] for field in fields(kind) if field.name in data}
+        arrays = read_arrays(path, [each.name for each in fields(kind)])
     except FileNotFoundError:
         raise LabelError(f"{path} is missing; run the stage that makes it first") from None
-    except DAMAGE as error:
+    except ValueError as error:
         raise LabelError(f"{path} is damaged ({error}); remove it, and the stage that makes it will again") from error
-    missing = [field.name for field in fields(kind) if field.name not in arrays]
+    missing = [each.name for each in fields(kind) if each.name not in arrays and each.default_factory is MISSING]
     if missing:
         raise LabelError(f"{path} is not a {kind.__name__}: it has no {', '.join(missing)}")
     return kind(**arrays)

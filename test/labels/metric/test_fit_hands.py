@@ -5,7 +5,7 @@ import pytest
 
 from firsthand.errors import LabelError
 from firsthand.space.rotations import angle_between
-from firsthand_training.labels.fit_hands import FitSettings, Observations, fit_hands
+from firsthand_training.labels.fit_hands import FitSettings, Observations, fit_hands, linearize
 from firsthand_training.labels.landmarks import OFFSETS, calibrate_offsets
 from firsthand_training.labels.pinhole import see
 
@@ -123,3 +123,44 @@ def test_fits_that_know_the_offsets_undo_them(true_clip, observed, intrinsics):
     moved = replace(observed, keypoints=seen)
     ignorant, aware = fit_hands(moved, FitSettings()), fit_hands(replace(moved, offsets=offsets), FitSettings())
     assert wrist_error(aware, true_clip).mean() < 0.3 * wrist_error(ignorant, true_clip).mean()
+
+
+def with_depths(observed, clip, sigma=0.01):
+    """Depths from the wrist as a network would tell them, exact along the ray."""
+    points = see(clip.pose, clip.side, np.zeros((1, 21)), observed.intrinsics, None).in_camera
+    depths = np.einsum("bki,bi->bk", points - points[:, :1], observed.rays)
+    return replace(observed, depths=depths, depth_sigma=np.full(depths.shape, sigma))
+
+
+def test_depths_turn_hands_whose_keypoints_are_poor(observed, true_clip):
+    poor = replace(noisy(observed, 10.0), sigma=np.full((len(observed), 21), 10.0))
+    alone = fit_hands(poor, FitSettings())
+    told = fit_hands(with_depths(poor, true_clip), FitSettings())
+    alone, told = (angle_between(fit.pose.rotation, true_clip.pose.rotation) for fit in (alone, told))
+    assert told.mean() < 0.6 * alone.mean()
+    assert told.max() < 0.5
+
+
+def test_derivatives_of_depths_are_those_of_differences(observed, true_clip):
+    deep = with_depths(noisy(observed, 2.0), true_clip)[:4]
+    deep.depths[:, 1:] += 0.03 * np.random.default_rng(1).standard_normal((4, 20))
+    settings, shape, pose = FitSettings(), np.zeros((1, 21)), true_clip.pose[:4]
+    at = linearize(pose, deep, shape, 2.0, settings)
+    for number in range(27):
+        step = np.zeros((4, 27))
+        step[:, number] = 1e-6
+        ahead = linearize(pose.moved(step), deep, shape, 2.0, settings).cost
+        behind = linearize(pose.moved(-step), deep, shape, 2.0, settings).cost
+        np.testing.assert_allclose((ahead - behind) / 2e-6, at.gradient[:, number], rtol=1e-3, atol=1e-3)
+
+
+def test_keypoints_count_by_their_own_sigmas(observed, true_clip):
+    wild = noisy(observed, 1.0)
+    wild.keypoints[:, 9:] += 15.0
+    sigma = np.where(np.arange(21) < 9, 1.0, 60.0) * np.ones((len(wild), 1))
+    trusting = fit_hands(wild, FitSettings())
+    wary = fit_hands(replace(wild, sigma=sigma), FitSettings())
+    kept = see(wary.pose, wild.side, wary.shape, wild.intrinsics, None).pixels - wild.keypoints
+    assert np.median(np.abs(kept[:, :9])) < 1.5
+    errors = [np.median(angle_between(fit.pose.rotation, true_clip.pose.rotation)) for fit in (wary, trusting)]
+    assert errors[0] < errors[1]

@@ -17,13 +17,13 @@ its tip (4). All but the tips are centres of joints, inside the hand; a tip is w
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import LabelError
 from firsthand.space.frames import inverse
+from firsthand_training.episodes.arrays import read_arrays
 from firsthand_training.episodes.durable import whole_file
 
 Array = NDArray[np.floating]
@@ -92,11 +92,11 @@ def load_truth(path: Path, kind: type[Kind]) -> Kind:
         LabelError: It is missing, damaged or of another kind.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            return kind(**{field.name: data[field.name] for field in fields(kind)})
+        arrays = read_arrays(path, [field.name for field in fields(kind)])
+        return kind(**{field.name: arrays[field.name] for field in fields(kind)})
     except FileNotFoundError:
         raise LabelError(f"{path} is missing; clips with truth come from firsthand-lab render-hands") from None
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
+    except (ValueError, KeyError) as error:
         raise LabelError(
             f"{path} is no {kind.__name__} ({error}); remove its folder and render the clip again"
         ) from error

@@ -27,6 +27,7 @@ class Hand:
     keypoints: Array  # (21, 2), [px]
     presence: float  # 0 to 1, that there is a hand
     right: float  # 0 to 1, that it is a right one
+    depths: Array | None = None  # (21,), farther than the wrist, in pixels of the picture
 
     @property
     def box(self) -> Array:
@@ -62,8 +63,10 @@ class LandmarkNetwork:
         """
         crop = picture.cut(region, LANDMARK_SIZE)[None]
         keypoints, presence, handedness = self.session.run(["keypoints", "presence", "handedness"], {"pictures": crop})
-        points = keypoints.reshape(21, 3)[:, :2].astype(np.float64) - 0.5  # its 0 is the edge of the first pixel
-        return Hand(region.to_picture(points, LANDMARK_SIZE), float(presence.item()), float(handedness.item()))
+        found = keypoints.reshape(21, 3).astype(np.float64)
+        points, depths = found[:, :2] - 0.5, found[:, 2] - found[0, 2]  # its 0 is the edge of the first pixel
+        pixels = region.to_picture(points, LANDMARK_SIZE)
+        return Hand(pixels, float(presence.item()), float(handedness.item()), depths * region.side / LANDMARK_SIZE)
 
     def look_closer(self, picture: Picture, region: Region) -> Hand:
         """As `look`, then once more where the keypoints say the hand is; the surer of the two."""

@@ -47,6 +47,13 @@ class Region:
         """The same, further turned."""
         return Region(self.x, self.y, self.side, self.angle + angle)
 
+    def wider(self, factor: float, back: float) -> "Region":
+        """So many times as large, moved by a share of its old side to where it has its lower end."""
+        step = back * self.side
+        return Region(
+            self.x - step * np.sin(self.angle), self.y + step * np.cos(self.angle), factor * self.side, self.angle
+        )
+
 
 class Picture:
     """An RGB picture (H, W, 3) uint8 to be cut; it is halved for regions that would be sampled too sparsely."""

@@ -11,8 +11,9 @@ pred_cam          (N, 3)         scale and shift of the hand in the crop,
 pred_keypoints_3d (N, 21, 3)     [m], as MANO places them, in the order of `KEYPOINTS`; MANO is inside the file
 
 A TorchScript module returns them as a dictionary or, in this order, as a tuple. The crop is seen by a camera of focal
-length 5000 px straight ahead; the wrist's rotation therefore is in a camera that looks at the hand, not in the one
-that took the picture: towards the border of a picture of 90 degrees they are up to 45 degrees apart.
+length 5000 px straight ahead; the wrist's rotation therefore is in a camera that looks at the crop's centre, not in the
+one that took the picture: towards the border of a picture of 90 degrees they are up to 45 degrees apart.
+`pinhole.turned_to` is what is between them, as soon as the focal length is known.
 """
 
 from collections.abc import Callable, Mapping
@@ -54,7 +55,8 @@ class WilorHands:
 
     keypoints: Array  # (N, 21, 2), [px] of the picture
     mano_shape: Array  # (N, 10)
-    mano_pose: Array  # (N, 48), axis-angle
+    mano_pose: Array  # (N, 48), axis-angle; the wrist in a camera that looks at the crop's centre
+    depths: Array  # (N, 21), farther than the wrist, in pixels of the picture
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,12 @@ class Wilor:
         points = project_in_crop(outputs["pred_keypoints_3d"], outputs["pred_cam"])
         mirrored = np.stack([CROP - 1 - points[..., 0], points[..., 1]], axis=-1)
         points = np.where(left[..., None], mirrored, points)
-        keypoints = [region_of_crop(box).to_picture(each, CROP) for box, each in zip(boxes, points, strict=True)]
-        return WilorHands(np.array(keypoints), outputs["betas"], pose.reshape(len(crops), 48))
+        regions = [region_of_crop(box) for box in boxes]
+        keypoints = [region.to_picture(each, CROP) for region, each in zip(regions, points, strict=True)]
+        pixels_a_metre = np.array([region.side for region in regions]) * outputs["pred_cam"][:, 0] / 2
+        deep = outputs["pred_keypoints_3d"][..., 2]
+        depths = (deep - deep[:, :1]) * pixels_a_metre[:, None]
+        return WilorHands(np.array(keypoints), outputs["betas"], pose.reshape(len(crops), 48), depths)
 
 
 def region_of_crop(box: Array) -> Region:
