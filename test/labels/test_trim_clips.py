@@ -105,6 +105,13 @@ def test_a_stretch_too_short_is_no_clip_and_is_counted(trim):
     assert report["left_out"] == {"too short": 10}
 
 
+@pytest.mark.parametrize("smooth", [1, 3])
+def test_a_single_frame_is_too_short(trim, smooth):
+    clips, report = trim(glide(), both_in([0], 1), TrimSettings(smooth=smooth))
+    assert clips == []
+    assert report["left_out"] == {"too short": 1}
+
+
 def test_the_threshold_is_a_speed(trim):
     # 3.5 px of 320x240 are 7 px of 640x480 in 1/60 s: 14 px in 1/30 s.
     assert trim(glide(*[3.5] * 24), both_in(range(25), 25), fps=60)[0] == []

@@ -204,6 +204,8 @@ def _static(motion: Array, stamps: Array, settings: TrimSettings, left_out: Coun
 
 def _median(scores: Array, width: int) -> Array:
     """Of `width` pairs around each, of those that have a score; what has none keeps none."""
+    if len(scores) == 0:  # of a picture, or of a video of one frame
+        return scores
     padded = np.pad(scores, width // 2, constant_values=np.nan)
     around = np.lib.stride_tricks.sliding_window_view(padded, width)
     # Sorted, NaN comes last: the middle of what comes before it.
