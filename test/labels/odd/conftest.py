@@ -123,11 +123,10 @@ def too_fast(path: Path, pictures: np.ndarray) -> Path:
 
 
 def uhd(path: Path, pictures: np.ndarray) -> Path:
-    """3840x2160, the middle of the pictures."""
+    """3840x2160, the lower part of the pictures."""
     height, width = pictures.shape[1:3]
     high = width * 9 // 16
-    top = (height - high) // 2
-    return write(path, resized(pictures[:, top : top + high], 3840, 2160))
+    return write(path, resized(pictures[:, height - high :], 3840, 2160))
 
 
 def portrait(path: Path, pictures: np.ndarray) -> Path:
