@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -119,7 +119,8 @@ def measure_stages(video: Path, work: Path) -> tuple[Clip, list[Cost]]:
     clip = _only(load_clips(work / CLIPS), video)
     length = clip.last - clip.first
     costs += [_run(Job(name, video, work, clip), length) for name in STAGES[2:]]
-    return clip, [*costs, _run(Job("dense_depth", video, work), len(range(0, length, DEPTH_EVERY)))]
+    dense = _run(Job("dense_depth", video, work), len(range(0, length, DEPTH_EVERY)))
+    return clip, [*costs, replace(dense, name="dense_depth, a map")]
 
 
 def measure_colmap(video: Path, folder: Path, clip: Clip, every: int) -> list[Cost]:

@@ -36,7 +36,7 @@ class SheetSettings:
     output: Path
     """The sheet, .png or .jpg."""
     frames: int = 4
-    """Pictures of a video, evenly spaced."""
+    """Pictures of a video, half of them with hands if there are any, evenly spaced."""
     columns: int = 4
     width: int = 400
     """[px], of a picture in the sheet."""
@@ -99,9 +99,21 @@ def look_at(file: Path, settings: SheetSettings) -> Look:
     with tempfile.TemporaryDirectory() as scratch:
         hands = load_stage(detect_hands(file, Path(scratch) / "hands.npz", settings.detect), Hands)
     kept, left_out = two_hands(hands)
-    shown = set(np.linspace(0, video.frames - 1, min(settings.frames, video.frames)).round().astype(int).tolist())
+    shown = _choose(np.isin(np.arange(video.frames), hands.frame), settings.frames)
     drawn = [draw_hands(picture, hands, number) for number, picture in enumerate(frames(video)) if number in shown]
     return Look(file, video.frames, int(kept.sum()), left_out, tuple(_named(picture, file) for picture in drawn))
+
+
+def _choose(handed: NDArray[np.bool_], count: int) -> set[int]:
+    """Numbers of frames to draw, of those with and without hands."""
+    chosen: set[int] = set()
+    for frames_of_kind, share in ((np.flatnonzero(handed), (count + 1) // 2), (np.flatnonzero(~handed), count)):
+        wanted = min(share, count - len(chosen), len(frames_of_kind))
+        places = np.linspace(0, len(frames_of_kind) - 1, wanted).round().astype(int)
+        chosen |= set(frames_of_kind[places].tolist())
+    spare = np.setdiff1d(np.flatnonzero(handed), list(chosen))
+    places = np.linspace(0, len(spare) - 1, min(count - len(chosen), len(spare))).round().astype(int)
+    return chosen | set(spare[places].tolist())
 
 
 def _named(picture: Image, file: Path) -> Image:
