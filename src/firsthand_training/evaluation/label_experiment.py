@@ -65,9 +65,9 @@ class LabelExperiment:
     def run(self) -> None:
         """Print the tables and where they are."""
         columns, manifests, failed = label_every_way(self)
-        print(labels_table(columns), tones_table(columns[WAYS[KNOWN]]), sep="\n\n")
-        for path in write_results(self.output, columns, manifests, failed):
-            print(path)
+        written = write_results(self.output, columns, manifests, failed)
+        print(written[0].read_text(encoding="utf-8"))
+        print(*written, sep="\n")
 
 
 @dataclass(frozen=True)
