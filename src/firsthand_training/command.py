@@ -37,6 +37,7 @@ examples:
   firsthand-lab evaluate --policy my_push --variant ood         of another one, on unfamiliar objects and rooms
   firsthand-lab evaluate --recording BAG                        what the policy would have said along a recording
   firsthand-lab evaluate-labels work --clips data/clips         labels of rendered clips, against the truth
+  firsthand-lab label-experiment --clips data/clips --work runs/labels      with, without intrinsics; what stages lose
   firsthand-lab compare id.json ood.json --figure all.png       results of evaluate --json side by side
   firsthand-lab calibrate --policy my_push                      what is usual for it: the surprise monitor needs that
   firsthand-lab experiment table1 --output runs/table1          the paper's Table I in simulation, step by step
@@ -207,9 +208,10 @@ def _commands() -> dict[str, Any]:
         "compare": Compare, "calibrate": Calibrate, "film": Film,
     }  # fmt: skip
     if all(importlib.util.find_spec(name) is not None for name in ("torch", "pycolmap")):
+        from firsthand_training.evaluation.label_experiment import LabelExperiment
         from firsthand_training.labels.command import Label
 
-        commands |= {"label": Label}
+        commands |= {"label": Label, "label-experiment": LabelExperiment}
     if importlib.util.find_spec("torch") is not None:
         from firsthand_training.experiments.command import Experiment
         from firsthand_training.training.command import Cotrain, Export, Finetune, Pretrain, Train

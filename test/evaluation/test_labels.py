@@ -9,7 +9,13 @@ from firsthand.space.hand_state import HandState
 from firsthand.space.rotations import matrix_from_rotation_vector, matrix_from_rpy
 from firsthand_training.demonstrations.human.truth import DenseTruth, Truth, project, save_truth
 from firsthand_training.evaluation.figures import plot_label_errors
-from firsthand_training.evaluation.label_oracles import substitute, true_camera, true_depth, true_keypoints
+from firsthand_training.evaluation.label_oracles import (
+    substitute,
+    true_camera,
+    true_depth,
+    true_distance,
+    true_keypoints,
+)
 from firsthand_training.evaluation.labels import (
     Stages,
     align,
@@ -21,6 +27,7 @@ from firsthand_training.evaluation.labels import (
     keypoint_errors,
     labels_table,
     summarize,
+    tones_table,
     write_errors,
 )
 from firsthand_training.labels.stage_files import (
@@ -250,6 +257,23 @@ def test_true_depth_is_in_units_of_the_scene():
         true_depth(dense, 2, scale=1.0)
 
 
+def test_true_distances_leave_the_error_across_the_line_of_sight(stages, truth):
+    farther = changed(stages.labels, lambda state: replace(state, wrist_positions=1.2 * state.wrist_positions))
+    assert np.median(hand_errors(farther, truth).wrist_mm) > 50
+    np.testing.assert_allclose(hand_errors(true_distance(farther, truth), truth).wrist_mm, 0.0, atol=1e-3)
+    aside = changed(
+        stages.labels, lambda state: replace(state, wrist_positions=state.wrist_positions + np.array([0, 0.05, 0]))
+    )
+    left = hand_errors(true_distance(aside, truth), truth).wrist_mm
+    assert 20 < np.median(left) < 55
+
+
+def test_a_line_for_every_skin_tone(stages, truth):
+    clips = [clip_errors(str(tone), [stages], replace(truth, tone=np.array([tone]))) for tone in (2, 0, 2)]
+    lines = tones_table(clips).splitlines()[2:]
+    assert [line.split(" | ")[:2] for line in lines] == [["| 0", "1"], ["| 2", "2"]]
+
+
 def test_from_files_to_tables_json_and_figure(stages, truth, tmp_path):
     save_truth(tmp_path / "clips" / "clip_00003" / "truth.npz", truth)
     save_truth(tmp_path / "clips" / "clip_00004" / "truth.npz", truth)
@@ -271,8 +295,13 @@ def test_from_files_to_tables_json_and_figure(stages, truth, tmp_path):
     made = substitute(stretch, tmp_path / "oracle" / "clip_000", truth, "camera")
     assert load_stage(made / "scene.npz", Scene).scale[0] == 1.0
     assert not (made / "labels.npz").exists()
-    with pytest.raises(LabelError, match="no oracle 'luck'"):
+    with pytest.raises(LabelError, match="no oracle luck"):
         substitute(stretch, tmp_path / "x", truth, "luck")
+    both = substitute(stretch, tmp_path / "both" / "clip_000", truth, "camera", "keypoints")
+    assert load_stage(both / "scene.npz", Scene).scale[0] == 1.0
+    assert load_stage(both / "poses.npz", HandPoses).confidence.all()
+    with pytest.raises(LabelError, match=r"scene\.npz is missing"):
+        substitute(tmp_path, tmp_path / "x", truth, "camera")
 
 
 def test_a_folder_without_clips_is_refused(tmp_path):

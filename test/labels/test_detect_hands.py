@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from firsthand.errors import LabelError, ModelError
 from firsthand_training.episodes.layout import EpisodeSettings
 from firsthand_training.episodes.video import VideoWriter
-from firsthand_training.labels.detect_hands import DetectSettings, detect_hands, fill_gaps, sight_hands, two_hands
+from firsthand_training.labels.detect_hands import DetectSettings, detect_hands, sight_hands
 from firsthand_training.labels.draw_hands import contact_sheet, draw_hands
 from firsthand_training.labels.hand_networks.finder import Find
 from firsthand_training.labels.hand_networks.landmarks import Hand
@@ -21,6 +21,7 @@ from firsthand_training.labels.hand_networks.prepare import landmark_graph, palm
 from firsthand_training.labels.hand_networks.regions import Picture
 from firsthand_training.labels.hand_networks.yolo import YoloDetector, letterbox, split_yolo
 from firsthand_training.labels.stage_files import Hands, load_stage
+from firsthand_training.labels.two_hands import two_hands
 
 SHAPE = np.random.default_rng(0).uniform(-30, 30, (21, 2))
 
@@ -98,35 +99,6 @@ def test_a_hand_that_meets_itself_looking_back_keeps_its_track():
 def test_no_more_hands_than_asked_for_are_kept():
     always = {name: range(50) for name in ("a", "b", "c", "d")}
     assert seen(Stage(always, always), 3, most=3)[0] == [3] * 3
-
-
-def hands(frames, sides, total):
-    count = len(frames)
-    return Hands(
-        np.array(frames, np.int64),
-        np.array(sides, np.int64),
-        np.ones(count),
-        np.tile([10.0, 10.0, 40.0, 40.0], (count, 1)),
-        np.full((count, 21, 2), np.nan),
-        np.array([total]),
-    )
-
-
-def test_frames_are_kept_with_one_left_and_one_right_hand_and_the_others_are_counted():
-    found = hands([0, 0, 1, 3, 3, 4, 4, 4], [0, 1, 0, 1, 1, 0, 1, 1], 6)
-    kept, kinds = two_hands(found)
-    assert kept.tolist() == [True, False, False, False, False, False]
-    assert kinds == {"two": 1, "one": 1, "none": 2, "same side": 1, "more than two": 1}
-
-
-def test_short_gaps_are_filled_where_that_is_asked_for():
-    found = hands([0, 0, 2, 2, 6, 6], [0, 1] * 3, 8)
-    kept, kinds = two_hands(found, gap=1)
-    assert kept.tolist() == [True, True, True, False, False, False, True, False]
-    assert kinds == {"two": 3, "filled": 1, "none": 4}
-    assert fill_gaps(np.array([False, True, False]), 5).tolist() == [False, True, False]
-    with pytest.raises(LabelError, match="gap"):
-        two_hands(found, gap=-1)
 
 
 @pytest.mark.parametrize(
@@ -227,8 +199,8 @@ def film(tmp_path_factory):
 def test_hands_of_a_film_are_followed_and_have_their_sides(film, tmp_path):
     path = detect_hands(film, tmp_path / "hands.npz", DetectSettings(detectors="palms"))
     found = load_stage(path, Hands)
-    kept, kinds = two_hands(found)
-    assert kept.all(), kinds
+    kept, left_out = two_hands(found)
+    assert kept.all(), left_out
     middles = np.array([found.keypoints[found.side == side].mean(axis=1) for side in (0, 1)])
     np.testing.assert_allclose(middles[:, 0], [[180, 385], [410, 360]], atol=30)
     np.testing.assert_allclose(middles[:, -1] - middles[:, 0], [[28, 0]] * 2, atol=5)
@@ -267,7 +239,7 @@ def test_a_video_without_hands_has_none(tmp_path, film):
         detect_hands(tmp_path / "grey.mp4", tmp_path / "h.npz", DetectSettings(detectors="palms")), Hands
     )
     assert found.keypoints.shape == (0, 21, 2)
-    assert two_hands(found)[1] == {"none": 6}
+    assert two_hands(found)[1] == {"no hand": 6}
 
 
 def test_a_video_that_is_none_leaves_no_file(tmp_path):

@@ -1,7 +1,6 @@
 """Which stretches of a video are kept, and why the rest is not."""
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -10,7 +9,7 @@ import pytest
 
 from firsthand.errors import LabelError
 from firsthand_training.labels.stage_files import Clip, Hands, load_clips, save_stage
-from firsthand_training.labels.trim_clips import TrimSettings, measure_motion, trim_clips, two_hands
+from firsthand_training.labels.trim_clips import TrimSettings, measure_motion, trim_clips
 
 SIZE = (320, 240)
 SHORT = TrimSettings(min_duration=0.4)
@@ -62,13 +61,6 @@ def glide(*steps: float) -> np.ndarray:
     return np.stack([np.cumsum([0.0, *steps]), np.full(len(steps) + 1, 20.0)], axis=1)
 
 
-def test_frames_without_a_left_and_a_right_hand_are_counted_by_reason():
-    left_out: Counter[str] = Counter()
-    present = [(0, 0), (0, 1), (1, 0), (2, 1), (2, 1), (3, 0), (3, 1), (3, 1)]
-    assert two_hands(hands_in(present, 5), left_out).tolist() == [True, False, False, False, False]
-    assert left_out == {"one hand": 1, "two hands of one side": 1, "more than two hands": 1, "no hand": 1}
-
-
 @pytest.mark.parametrize("size", [(320, 240), (640, 480)])
 def test_the_motion_score_is_the_shift_in_pixels_of_640x480_whatever_the_size(tmp_path, write_video, size):
     video = write_video(tmp_path / "video.mp4", windows(glide(0.0, 4.0), size))
@@ -111,6 +103,13 @@ def test_a_stretch_too_short_is_no_clip_and_is_counted(trim):
     clips, report = trim(glide(*[0.0] * 9), both_in(range(10), 10), TrimSettings())
     assert clips == []
     assert report["left_out"] == {"too short": 10}
+
+
+@pytest.mark.parametrize("smooth", [1, 3])
+def test_a_single_frame_is_too_short(trim, smooth):
+    clips, report = trim(glide(), both_in([0], 1), TrimSettings(smooth=smooth))
+    assert clips == []
+    assert report["left_out"] == {"too short": 1}
 
 
 def test_the_threshold_is_a_speed(trim):

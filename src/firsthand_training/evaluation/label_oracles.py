@@ -4,9 +4,10 @@ oracle      replaced                       what follows is then blamed for the r
 keypoints   poses.npz: 2D keypoints        fit of the hand, size, camera
 camera      scene.npz: intrinsics, path,   keypoints, fit, size
             vertical, scale
+size        the length of the hand          keypoints, fit, camera
+distance    labels.npz: how far away       keypoints across the line of sight, fit, camera
+            each wrist is
 depth       the depth map of a frame       keypoints, camera, and that joints lie beneath what is seen
-size        nothing on disk: pass          keypoints, fit, camera
-            `truth.hand_size` on
 """
 
 import shutil
@@ -18,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import LabelError
+from firsthand.space.hand_state import WRIST_POSITIONS, HandState
 from firsthand_training.demonstrations.human.truth import DenseTruth, Truth
-from firsthand_training.labels.stage_files import HandPoses, Scene, load_stage, save_stage
+from firsthand_training.labels.stage_files import POSES, SCENE, HandPoses, Labels, Scene, load_stage, save_stage
 
 Array = NDArray[np.floating]
 
@@ -67,14 +69,25 @@ def true_depth(dense: DenseTruth, frame: int, scale: float) -> Array:
     return dense.depth[frame].astype(float) / scale
 
 
-def substitute(stretch: Path, output: Path, truth: Truth, oracle: str) -> Path:
-    """Copy what the stages left of a stretch, with the truth in place of one of them and without the labels.
+def true_distance(labels: Labels, truth: Truth) -> Labels:
+    """The wrists as far from the camera as they were, in the directions in which they were seen."""
+    state = labels.state.copy()
+    ours = HandState.from_vector(labels.state).wrist_positions
+    theirs = HandState.from_vector(truth.state[labels.frames]).wrist_positions
+    with np.errstate(invalid="ignore"):
+        farther = np.linalg.norm(theirs, axis=-1) / np.linalg.norm(ours, axis=-1)
+    state[:, WRIST_POSITIONS] = (ours * farther[..., None]).reshape(len(state), 6)
+    return replace(labels, state=state)
+
+
+def substitute(stretch: Path, output: Path, truth: Truth, *oracles: str) -> Path:
+    """Copy scene and poses of a stretch, with the truth in place of what some of the oracles replace.
 
     Args:
         stretch: A folder `clip_000` with scene.npz and poses.npz.
         output: The new folder, to run `to_robot_frame` in.
         truth: Of the video.
-        oracle: `keypoints` or `camera`.
+        oracles: Of `keypoints` and `camera`.
 
     Returns:
         `output`.
@@ -82,21 +95,27 @@ def substitute(stretch: Path, output: Path, truth: Truth, oracle: str) -> Path:
     Raises:
         LabelError: There is no such oracle, or a file is missing.
     """
-    if oracle not in ORACLES:
-        raise LabelError(f"no oracle {oracle!r} on disk; there are {', '.join(ORACLES)}")
+    unknown = sorted(set(oracles) - set(ORACLES))
+    if unknown:
+        raise LabelError(f"no oracle {', '.join(unknown)} on disk; there are {', '.join(ORACLES)}")
     if output.exists():
         shutil.rmtree(output)
-    shutil.copytree(stretch, output, ignore=shutil.ignore_patterns("labels.npz"))
-    ORACLES[oracle](output, truth)
+    output.mkdir(parents=True)
+    for name in (SCENE, POSES):
+        if not (stretch / name).exists():
+            raise LabelError(f"{stretch / name} is missing; run the stage that makes it first")
+        shutil.copy(stretch / name, output / name)
+    for oracle in oracles:
+        ORACLES[oracle](output, truth)
     return output
 
 
 def _keypoints(folder: Path, truth: Truth) -> None:
-    save_stage(folder / "poses.npz", true_keypoints(load_stage(folder / "poses.npz", HandPoses), truth))
+    save_stage(folder / POSES, true_keypoints(load_stage(folder / POSES, HandPoses), truth))
 
 
 def _camera(folder: Path, truth: Truth) -> None:
-    save_stage(folder / "scene.npz", true_camera(load_stage(folder / "scene.npz", Scene), truth))
+    save_stage(folder / SCENE, true_camera(load_stage(folder / SCENE, Scene), truth))
 
 
 ORACLES: dict[str, Callable[[Path, Truth], None]] = {"keypoints": _keypoints, "camera": _camera}

@@ -40,6 +40,7 @@ Array = NDArray[np.floating]
 
 STILL = 0.005  # [m]: a camera that stays this near to its mean place has no path to be aligned
 HAND_MEASURES = ("wrist_mm", "tips_mm", "tips_in_wrist_mm", "wrist_deg")
+MEDIAN_P90 = ("median", "p90")
 CLIP_MEASURES = ("hand_scale_percent", "camera_ate_mm", "camera_scale_percent", "focal_percent", "gravity_deg")
 
 
@@ -248,6 +249,17 @@ def labels_table(columns: Mapping[str, Sequence[ClipErrors]]) -> str:
     lines = [f"| measure, 95 % interval | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
     for name in next(iter(summaries.values())):
         lines.append(f"| {name} | {' | '.join(str(summary[name]) for summary in summaries.values())} |")
+    return "\n".join(lines)
+
+
+def tones_table(clips: Sequence[ClipErrors]) -> str:
+    """Markdown: a line a skin tone, with 95 % intervals over its clips."""
+    names = ("labelled percent", "keypoint_px median", *(f"{name} {of}" for name in HAND_MEASURES for of in MEDIAN_P90))
+    lines = [f"| tone, fair to dark | clips | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
+    for tone in sorted({clip.tone for clip in clips}):
+        here = [clip for clip in clips if clip.tone == tone]
+        summary = summarize(here)
+        lines.append(f"| {tone} | {len(here)} | {' | '.join(str(summary[name]) for name in names)} |")
     return "\n".join(lines)
 
 

@@ -1,14 +1,12 @@
-"""Every hand in every frame of a video, and which frames show one left and one right hand (paper, Appendix II-A)."""
+"""Every hand in every frame of a video (paper, Appendix II-A)."""
 
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from firsthand.errors import LabelError
 from firsthand.inference import DEFAULT as DEFAULT_RUNTIME
@@ -81,7 +79,7 @@ def detect_hands(video: Path, output: Path, settings: DetectSettings = DEFAULT) 
         settings: Which detectors, how sure, how often.
 
     Returns:
-        `output`, ready for `two_hands` and `estimate_hands`.
+        `output`, ready for `trim_clips` and `estimate_hands`.
 
     Raises:
         LabelError: The video cannot be used, or the user's detector is not of a known kind.
@@ -123,43 +121,6 @@ def gather(sightings: list[Sighting], video: Video, settings: DetectSettings) ->
         keypoints=np.array([each.keypoints for each in sightings], np.float64).reshape(-1, len(KEYPOINTS), 2),
         frames=np.array([video.frames], np.int64),
     )
-
-
-def two_hands(hands: Hands, gap: int = 0) -> tuple[NDArray[np.bool_], dict[str, int]]:
-    """Frames with exactly one left and one right hand, as the paper keeps them.
-
-    Args:
-        hands: From `detect_hands`.
-        gap: Runs of other frames up to this long, between frames that are kept, are kept as well: a hand that is lost
-            for a moment is still there. The paper has 0.
-
-    Returns:
-        A flag for each frame; and how many frames there are of each kind: `two` and `filled`, which are kept, `none`,
-        `one`, `same side` and `more than two`, which are not.
-
-    Raises:
-        LabelError: `gap` is negative.
-    """
-    if gap < 0:
-        raise LabelError(f"expected a gap of 0 or more frames, got {gap}")
-    total = int(hands.frames[0])
-    sides = np.zeros((total, 2), np.int64)
-    np.add.at(sides, (hands.frame, hands.side), 1)
-    kinds = [_kind(int(left), int(right)) for left, right in sides]
-    kept = np.array([kind == "two" for kind in kinds], np.bool_)
-    filled = fill_gaps(kept, gap)
-    kinds = ["filled" if now and not before else kind for kind, before, now in zip(kinds, kept, filled, strict=True)]
-    return filled, dict(Counter(kinds))
-
-
-def fill_gaps(kept: NDArray[np.bool_], gap: int) -> NDArray[np.bool_]:
-    """Flags with runs of False up to `gap` long, between True ones, made True."""
-    places = np.flatnonzero(kept)
-    filled = kept.copy()
-    for before, after in pairwise(places):
-        if after - before - 1 <= gap:
-            filled[before:after] = True
-    return filled
 
 
 class _Tracks:
@@ -248,9 +209,3 @@ def _sighting(frame: int, track: int, find: Find) -> Sighting:
 def _is(find: Find, sighting: Sighting) -> bool:
     hand = None if np.isnan(sighting.keypoints).any() else Hand(sighting.keypoints, sighting.score, sighting.right)
     return hand is not None and same(find, Find(hand))
-
-
-def _kind(left: int, right: int) -> str:
-    if left + right > 2:
-        return "more than two"
-    return {(1, 1): "two", (0, 0): "none"}.get((left, right), "one" if left + right == 1 else "same side")

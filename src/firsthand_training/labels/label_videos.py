@@ -154,18 +154,28 @@ def label_videos(videos: Sequence[Path], work: Path, output: Path, settings: Lab
             be labelled.
         KeyboardInterrupt: What has been finished is kept.
     """
-    missing = [str(video) for video in videos if not video.is_file()]
-    if missing or not videos:
-        raise LabelError(f"no such video: {', '.join(missing)}" if missing else "expected at least one video")
     if output.exists():
         raise LabelError(
             f"{output} exists already; name another dataset or remove it (the work is in {work} and is kept)"
         )
+    manifest = run_stages(videos, work, settings, spread)
+    _gather(manifest, work, output)
+    return manifest
+
+
+def run_stages(videos: Sequence[Path], work: Path, settings: LabelSettings, spread: Spread) -> Manifest:
+    """Label videos, and leave what the stages made in the folder of work.
+
+    Raises:
+        LabelError: A video does not exist, or the folder of work is of other settings.
+    """
+    missing = [str(video) for video in videos if not video.is_file()]
+    if missing or not videos:
+        raise LabelError(f"no such video: {', '.join(missing)}" if missing else "expected at least one video")
     claim(work, settings)
     manifest = Manifest(work / MANIFEST)
     _find_clips(videos, work, settings, spread, manifest)
     _label_clips(videos, work, settings, spread, manifest)
-    _gather(manifest, work, output)
     return manifest
 
 

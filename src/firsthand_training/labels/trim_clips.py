@@ -14,6 +14,7 @@ from firsthand.errors import LabelError
 from firsthand_training.labels.clip_frames import clip_frames
 from firsthand_training.labels.hand_masks import hand_mask
 from firsthand_training.labels.stage_files import Clip, Hands, load_stage, save_clips
+from firsthand_training.labels.two_hands import two_hands
 from firsthand_training.labels.video import SECOND, Image, open_video
 
 Array = NDArray[np.floating]
@@ -79,8 +80,8 @@ def trim_clips(video: Path, hands: Path, output: Path, settings: TrimSettings = 
     if output.exists():
         return output
     found = load_stage(hands, Hands)
-    left_out: Counter[str] = Counter()
-    kept = _bridged(two_hands(found, left_out), video, settings)
+    both, left_out = two_hands(found)
+    kept = _bridged(both, video, settings)
     motion, stamps = measure_motion(video, found, kept, settings)
     if len(stamps) != len(kept):
         raise LabelError(f"{video} has {len(stamps)} frames, {hands} was made from {len(kept)}; detect hands again")
@@ -88,27 +89,6 @@ def trim_clips(video: Path, hands: Path, output: Path, settings: TrimSettings = 
     runs = _runs(kept, static)
     clips = _choose(runs, stamps, settings, left_out)
     return save_clips(output, clips, _report(len(kept), clips, left_out, motion))
-
-
-def two_hands(hands: Hands, left_out: Counter[str] | None = None) -> NDArray[np.bool_]:
-    """Which frames show exactly two hands, a left and a right one.
-
-    Args:
-        hands: Of a video.
-        left_out: Gets the number of the other frames, by reason.
-
-    Returns:
-        (N,), of all N frames of the video.
-    """
-    inside = (hands.frame >= 0) & (hands.frame < hands.frames[0])
-    sides = np.zeros((int(hands.frames[0]), 2), dtype=int)
-    np.add.at(sides, (hands.frame[inside], hands.side[inside]), 1)
-    both = (sides == 1).all(axis=1)
-    if left_out is not None:
-        names = {0: "no hand", 1: "one hand", 2: "two hands of one side"}
-        for count in sides[~both].sum(axis=1).tolist():
-            left_out[names.get(count, "more than two hands")] += 1
-    return both
 
 
 def measure_motion(
@@ -224,6 +204,8 @@ def _static(motion: Array, stamps: Array, settings: TrimSettings, left_out: Coun
 
 def _median(scores: Array, width: int) -> Array:
     """Of `width` pairs around each, of those that have a score; what has none keeps none."""
+    if len(scores) == 0:  # of a picture, or of a video of one frame
+        return scores
     padded = np.pad(scores, width // 2, constant_values=np.nan)
     around = np.lib.stride_tricks.sliding_window_view(padded, width)
     # Sorted, NaN comes last: the middle of what comes before it.

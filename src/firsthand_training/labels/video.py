@@ -136,7 +136,12 @@ def _opened(path: Path) -> Any:
     try:
         return av.open(str(path), metadata_errors="replace")
     except (OSError, ValueError, av.FFmpegError) as error:
-        raise LabelError(f"{path} is no video that FFmpeg can open ({error}); is the file whole?") from error
+        raise LabelError(f"{path} is no video that FFmpeg can open ({_reason(error)}); is the file whole?") from error
+
+
+def _reason(error: Exception) -> str:
+    """What FFmpeg says, without the number and the path that Python adds."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _video_stream(container: Any, path: Path) -> Any:

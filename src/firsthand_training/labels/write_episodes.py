@@ -31,8 +31,7 @@ Image = NDArray[np.uint8]
 Integers = NDArray[np.int64]
 
 SLOWEST = 0.9  # of the episodes' rate, that a video may have
-SLACK = 1.05
-"""Of a step from row to row: a period of the grid and one of the video, between which frames are nearest to it."""
+LOST = 1  # frames of the video in a row, that may be missing within an episode
 OFF_GRID = 0.6  # [periods], of a frame from its place
 
 logger = logging.getLogger(__name__)
@@ -137,7 +136,7 @@ def find_runs(labels: Labels, settings: WriteSettings = DEFAULT) -> tuple[list[I
     rows = on_grid(labels.stamps_ns, settings.fps)
     whole = np.isfinite(np.concatenate([labels.state[rows], labels.origin[rows]], axis=1)).all(axis=1).tolist()
     left_out = Counter({"lack a hand": whole.count(False)})
-    longest = SLACK * (1e9 / settings.fps + np.median(np.diff(labels.stamps_ns))) if len(rows) > 1 else 0.0
+    longest = _longest_step(labels.stamps_ns, settings.fps)
     steps = np.diff(labels.stamps_ns[rows])
     runs: list[list[int]] = []
     for i, row in enumerate(rows):
@@ -149,6 +148,13 @@ def find_runs(labels: Labels, settings: WriteSettings = DEFAULT) -> tuple[list[I
     shortest = max(2, round(settings.shortest * settings.fps))
     left_out["are in too short a run"] = sum(len(run) for run in runs if len(run) < shortest)
     return [np.array(run) for run in runs if len(run) >= shortest], +left_out
+
+
+def _longest_step(stamps_ns: Integers, fps: int) -> float:
+    """[ns] from row to row of an episode: next to a missing frame, rows are a period of the grid further apart."""
+    if len(stamps_ns) < 2:
+        return 0.0
+    return 0.99 * (1e9 / fps + (1 + LOST) * float(np.median(np.diff(stamps_ns))))
 
 
 def on_grid(stamps_ns: Integers, fps: int) -> Integers:

@@ -157,6 +157,17 @@ def test_a_pause_of_the_video_parts_episodes():
     assert not left_out
 
 
+@pytest.mark.parametrize("rate", [25, 30, 60])
+@pytest.mark.parametrize(("missing", "episodes"), [(1, 1), (4, 2)])
+def test_a_frame_that_the_video_dropped_does_not_part_an_episode(rate, missing, episodes):
+    labels = make_labels(rate=rate, frames=2 * rate)
+    kept = np.r_[:rate, rate + missing : 2 * rate]
+    thinned = replace(
+        labels, **{name: getattr(labels, name)[kept] for name in ("frames", "stamps_ns", "state", "origin")}
+    )
+    assert len(find_runs(thinned, replace(SMALL, shortest=0.2))[0]) == episodes
+
+
 def test_a_slow_video_is_refused_with_what_would_work(tmp_path):
     labels = make_labels(rate=15)
     video = write_video(tmp_path / "slow.mp4", rate=15)
