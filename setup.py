@@ -89,6 +89,7 @@ setup(
             "kinematics = firsthand.nodes.kinematics:main",
             "body = firsthand.nodes.body:main",
             "recorder = firsthand.nodes.recorder:main",
+            "keys = firsthand.nodes.keys:main",
             "player = firsthand.nodes.player:main",
         ],
     },
