@@ -11,6 +11,9 @@ from firsthand.errors import FirsthandError
 DESCRIPTION = """Runs two-handed skills on a Unitree H1-2, or on a simulated one.
 
   firsthand launch rollout          a trained policy drives the simulated robot through ROS 2
+  firsthand launch teleop           a person drives it through a headset, or a fake one
+  firsthand headset ADDRESS         look at a headset: is it there, which hands does it see?
+  firsthand fake-headset            serve hands as a Vision Pro does, without one
   firsthand report BAG              rates, gaps, skew and drops of a recording
   firsthand recover BAG             make a recording readable that was cut off
   firsthand urdf                    the robot's description
@@ -35,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from firsthand.headset.command import add_fake_headset_command, add_headset_command
     from firsthand.launching.command import add_launch_command, run_launch_command
 
     parser = argparse.ArgumentParser(
@@ -49,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     launch = commands.add_parser("launch", help="start a launch file")
     add_launch_command(launch)
     launch.set_defaults(run=run_launch_command)
+
+    add_headset_command(commands.add_parser("headset", help="look at a headset"))
+    add_fake_headset_command(commands.add_parser("fake-headset", help="serve hands as a Vision Pro does"))
 
     report = commands.add_parser("report", help="what is in a bag, and how good it is", description=_run_report.__doc__)
     report.add_argument("bag", type=Path, help="rosbag2 folder or .mcap file")
