@@ -4,11 +4,13 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROS = ["ros-jazzy-rclpy==7.1.6", "ros-jazzy-common-interfaces", "ros-jazzy-rmw-fastrtps-cpp"]
+HEADSET = ["grpcio>=1.60", "protobuf>=4.25"]
 SIM = ["mujoco>=3.3,<5"]
 MODELS = ["onnx>=1.17"]
 TRAIN = ["torch>=2.7", "safetensors>=0.4", "tensorboard>=2.16"]
 LABELS = ["pycolmap>=4.1.1,<5", "tflite>=2.18"]
 DEV = [
+    *HEADSET,
     "pytest>=8",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
@@ -70,6 +72,7 @@ setup(
     extras_require={
         "ros": ROS,
         "sim": SIM,
+        "headset": HEADSET,
         "models": MODELS,
         "train": [*SIM, *MODELS, *TRAIN, "pyarrow>=15", "matplotlib>=3.8"],
         "cluster": ["ray>=2.40"],

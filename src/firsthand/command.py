@@ -11,8 +11,11 @@ from firsthand.errors import FirsthandError
 DESCRIPTION = """Runs two-handed skills on a Unitree H1-2, or on a simulated one.
 
   firsthand launch rollout          a trained policy drives the simulated robot through ROS 2
+  firsthand launch teleop           a person drives it through a headset, or a fake one
   firsthand keys                    the operator's keyboard: record, label, engage, emergency stop
   firsthand doctor                  before a run: which thing is missing or silent, and what to do
+  firsthand headset ADDRESS         look at a headset: is it there, which hands does it see?
+  firsthand fake-headset            serve hands as a Vision Pro does, without one
   firsthand report BAG              how good a recording is: rates, gaps, drops, limits, still phases
   firsthand recover BAG             make a recording readable that was cut off
   firsthand urdf                    the robot's description
@@ -37,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from firsthand.headset.command import add_fake_headset_command, add_headset_command
     from firsthand.launching.command import add_launch_command, run_launch_command
 
     parser = argparse.ArgumentParser(
@@ -55,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     keys = commands.add_parser("keys", help="the operator's keyboard", description=_run_keys.__doc__)
     keys.add_argument("ros", nargs=argparse.REMAINDER, help="ROS arguments, such as --ros-args -r __ns:=/robot")
     keys.set_defaults(run=_run_keys)
+    add_headset_command(commands.add_parser("headset", help="look at a headset"))
+    add_fake_headset_command(commands.add_parser("fake-headset", help="serve hands as a Vision Pro does"))
 
     report = commands.add_parser("report", help="what is in a bag, and how good it is", description=_run_report.__doc__)
     report.add_argument("bag", type=Path, nargs="+", help="rosbag2 folder, .mcap file, or a folder of recordings")

@@ -11,6 +11,7 @@ FirsthandError
 ├── InferenceError        a graph that cannot run as asked, or lost too much precision
 │   └── ProviderError     no such provider in this build of ONNX Runtime, or it does not start
 ├── LabelError            a video, or what a stage of labelling made of it, that cannot be used
+├── HeadsetError          what a headset sends, or a recording of it, that cannot be used
 ├── ImageError            a frame that is not what the camera info promised
 └── SimulationError       a scene or task that cannot be built
 
@@ -74,6 +75,10 @@ class LabelError(FirsthandError, ValueError):
 
 class ImageError(FirsthandError, ValueError):
     """A frame is not what the camera info promised."""
+
+
+class HeadsetError(FirsthandError, ValueError):
+    """What a headset sends, or a recording of it, cannot be used."""
 
 
 class SimulationError(FirsthandError, ValueError):
