@@ -19,7 +19,7 @@ fi
 
 say() { echo "the robot's DDS (cyclonedds $version): $*"; }
 
-if ! "$python" -c 'import sys; sys.exit(sys.version_info >= (3, 11))'; then
+if "$python" -c 'import sys; sys.exit(sys.version_info >= (3, 11))'; then
   say "installing the wheel"
   exec "$python" -m pip install --quiet --disable-pip-version-check --only-binary cyclonedds "cyclonedds==$version"
 fi

@@ -20,7 +20,7 @@ RUNTIME = {
     "bags": {"errors", "share", "space"},
     "launching": {"errors", "share"},
     "nodes": {"errors", "inference", "share", "space", "robot", "vision", "headset", "policy", "simulation", "bags"},
-    "command": {"errors", "share", "robot", "bags", "launching", "vision"},
+    "command": {"errors", "share", "robot", "bags", "launching", "vision", "simulation"},
 }
 """Each runtime room and the rooms it may import."""
 

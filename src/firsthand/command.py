@@ -14,6 +14,7 @@ DESCRIPTION = """Runs two-handed skills on a Unitree H1-2, or on a simulated one
   firsthand report BAG              rates, gaps, skew and drops of a recording
   firsthand recover BAG             make a recording readable that was cut off
   firsthand urdf                    the robot's description
+  firsthand fake-robot              an H1-2 on the network without one, for tests and any Unitree client
 
 Training and evaluation have a command of their own: firsthand-lab."""
 
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from firsthand.launching.command import add_launch_command, run_launch_command
+    from firsthand.simulation.fake_robot.command import add_fake_robot_command
 
     parser = argparse.ArgumentParser(
         "firsthand", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -59,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     recover.add_argument("bag", type=Path, help="rosbag2 folder or .mcap file; it is left as it is")
     recover.add_argument("--output", type=Path, help="folder to make; default: BAG_recovered")
     recover.set_defaults(run=_run_recover)
+    add_fake_robot_command(commands.add_parser("fake-robot", help="be an H1-2 on the network, without one"))
     return parser
 
 

@@ -25,6 +25,7 @@ TYPES = {
     "teleop/target": STATES,
     "joint_trajectory": "trajectory_msgs/msg/JointTrajectory",
     "gate_state": "std_msgs/msg/String",
+    "estop": "std_msgs/msg/Bool",
     "simulation/state": JOINT_STATE,
     "simulation/status": "diagnostic_msgs/msg/DiagnosticArray",
     "policy/markers": "visualization_msgs/msg/MarkerArray",

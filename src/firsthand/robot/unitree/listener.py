@@ -133,7 +133,7 @@ class Listener:
         if self._expected_mode not in (None, self.mode_machine) and not self._fault:
             self._fault = (
                 f"mode_machine changed from {self._expected_mode} to {self.mode_machine}: another robot, or another "
-                "mode; start this node again once that is meant"
+                "mode; the service reset accepts it"
             )
 
     def _read_hand(self, index: int, payload: bytes) -> None:

@@ -6,6 +6,7 @@ steps of 2 ms, and publishes rt/lowstate; its hands answer 100 times a second.
 
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,12 +87,13 @@ class FakeRobot:
         self._catch_up(now)
         self._publish(now)
 
-    def run(self, stop: threading.Event) -> None:
+    def ticks(self, stop: threading.Event) -> Iterator[None]:
         """Tick in real time until told to stop."""
         due = time.monotonic()
         while not stop.is_set():
             time.sleep(max(due - time.monotonic(), 0.0))
             self.tick()
+            yield
             due = max(due + PERIOD, time.monotonic() - PERIOD)  # lost periods are lost
 
     def close(self) -> None:
