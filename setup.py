@@ -6,6 +6,9 @@ from setuptools import find_packages, setup
 ROS = ["ros-jazzy-rclpy==7.1.6", "ros-jazzy-common-interfaces", "ros-jazzy-rmw-fastrtps-cpp"]
 HEADSET = ["grpcio>=1.60", "protobuf>=4.25"]
 SIM = ["mujoco>=3.3,<5"]
+H1_2 = [
+    "cyclonedds==0.10.2"
+]  # built by requirements/cyclonedds.sh (make robot); later ones crash the robot's computers
 MODELS = ["onnx>=1.17"]
 TRAIN = ["torch>=2.7", "safetensors>=0.4", "tensorboard>=2.16"]
 LABELS = ["pycolmap>=4.1.1,<5", "tflite>=2.18"]
@@ -73,6 +76,7 @@ setup(
         "ros": ROS,
         "sim": SIM,
         "headset": HEADSET,
+        "h1_2": H1_2,
         "models": MODELS,
         "train": [*SIM, *MODELS, *TRAIN, "pyarrow>=15", "matplotlib>=3.8"],
         "cluster": ["ray>=2.40"],

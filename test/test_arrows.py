@@ -20,7 +20,10 @@ RUNTIME = {
     "bags": {"errors", "share", "space"},
     "launching": {"errors", "share"},
     "nodes": {"errors", "inference", "share", "space", "robot", "vision", "headset", "policy", "simulation", "bags"},
-    "command": {"errors", "share", "robot", "bags", "launching", "vision", "headset"},
+    "command": {
+        "errors", "share", "robot", "bags", "launching", "vision", "headset", "simulation", "doctor"
+    },  # fmt: skip
+    "doctor": {"errors", "share", "robot", "headset", "vision"},
 }
 """Each runtime room and the rooms it may import."""
 

@@ -19,6 +19,7 @@ DESCRIPTION = """Runs two-handed skills on a Unitree H1-2, or on a simulated one
   firsthand report BAG              how good a recording is: rates, gaps, drops, limits, still phases
   firsthand recover BAG             make a recording readable that was cut off
   firsthand urdf                    the robot's description
+  firsthand fake-robot              an H1-2 on the network without one, for tests and any Unitree client
 
 Training and evaluation have a command of their own: firsthand-lab."""
 
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     from firsthand.headset.command import add_fake_headset_command, add_headset_command
     from firsthand.launching.command import add_launch_command, run_launch_command
+    from firsthand.simulation.fake_robot.command import add_fake_robot_command
 
     parser = argparse.ArgumentParser(
         "firsthand", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -76,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     recover.add_argument("bag", type=Path, help="rosbag2 folder or .mcap file; it is left as it is")
     recover.add_argument("--output", type=Path, help="folder to make; default: BAG_recovered")
     recover.set_defaults(run=_run_recover)
+    add_fake_robot_command(commands.add_parser("fake-robot", help="be an H1-2 on the network, without one"))
     return parser
 
 

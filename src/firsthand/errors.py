@@ -13,6 +13,8 @@ FirsthandError
 ├── LabelError            a video, or what a stage of labelling made of it, that cannot be used
 ├── HeadsetError          what a headset sends, or a recording of it, that cannot be used
 ├── ImageError            a frame that is not what the camera info promised
+├── RobotError            the robot cannot be reached, or is not in a state to be driven
+│   └── WireError         bytes on the robot's wire that are no message of its
 └── SimulationError       a scene or task that cannot be built
 
 Each message says what came, what was expected and what would work.
@@ -79,6 +81,14 @@ class ImageError(FirsthandError, ValueError):
 
 class HeadsetError(FirsthandError, ValueError):
     """What a headset sends, or a recording of it, cannot be used."""
+
+
+class RobotError(FirsthandError, RuntimeError):
+    """The robot cannot be reached, or is not in a state to be driven."""
+
+
+class WireError(RobotError):
+    """Bytes on the robot's wire that are no message of an H1-2 or of its hands."""
 
 
 class SimulationError(FirsthandError, ValueError):

@@ -27,6 +27,7 @@ TYPES = {
     "joint_trajectory": "trajectory_msgs/msg/JointTrajectory",
     "gate_state": "std_msgs/msg/String",
     "recorder/state": "std_msgs/msg/String",
+    "estop": "std_msgs/msg/Bool",
     "simulation/state": JOINT_STATE,
     "simulation/status": "diagnostic_msgs/msg/DiagnosticArray",
     "policy/markers": "visualization_msgs/msg/MarkerArray",
