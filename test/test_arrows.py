@@ -21,8 +21,16 @@ RUNTIME = {
     "launching": {"errors", "share"},
     "nodes": {"errors", "inference", "share", "space", "robot", "vision", "headset", "policy", "simulation", "bags"},
     "command": {
-        "errors", "share", "robot", "bags", "launching", "vision", "headset", "simulation", "doctor"
-    },  # fmt: skip
+        "errors",
+        "share",
+        "robot",
+        "bags",
+        "launching",
+        "vision",
+        "headset",
+        "simulation",
+        "doctor",
+    },
     "doctor": {"errors", "share", "robot", "headset", "vision"},
 }
 """Each runtime room and the rooms it may import."""

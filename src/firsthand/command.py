@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from firsthand.doctor.command import add_doctor_command
     from firsthand.headset.command import add_fake_headset_command, add_headset_command
     from firsthand.launching.command import add_launch_command, run_launch_command
     from firsthand.simulation.fake_robot.command import add_fake_robot_command
@@ -57,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     launch = commands.add_parser("launch", help="start a launch file")
     add_launch_command(launch)
     launch.set_defaults(run=run_launch_command)
+
+    add_doctor_command(commands.add_parser("doctor", help="what is missing or silent, and what to do"))
 
     keys = commands.add_parser("keys", help="the operator's keyboard", description=_run_keys.__doc__)
     keys.add_argument("ros", nargs=argparse.REMAINDER, help="ROS arguments, such as --ros-args -r __ns:=/robot")

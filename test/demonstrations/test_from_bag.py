@@ -11,7 +11,8 @@ from firsthand.robot.joints import JOINTS
 from firsthand.space import hand_state
 from firsthand.space.hand_state import FRAMES, HandState, orthonormalize
 from firsthand.space.rotations import matrix_from_rotation_vector, quaternion_wxyz_from_matrix
-from firsthand_training.demonstrations.from_bag import BagConversion, convert_bag
+from firsthand_training.demonstrations.bag_conversion import BagConversion
+from firsthand_training.demonstrations.from_bag import convert_bag
 from firsthand_training.episodes.read import Episodes
 
 STORE = get_typestore(Stores.ROS2_JAZZY)

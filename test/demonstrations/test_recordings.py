@@ -18,7 +18,8 @@ from firsthand.space.hand_state import HandState
 from firsthand.space.rotations import matrix_from_rpy, quaternion_wxyz_from_matrix
 from firsthand_training.command import main
 from firsthand_training.demonstrations import recordings
-from firsthand_training.demonstrations.from_bag import BagConversion, convert_bag
+from firsthand_training.demonstrations.bag_conversion import BagConversion
+from firsthand_training.demonstrations.from_bag import convert_bag
 from firsthand_training.demonstrations.recordings import RecordingsSettings, convert_recordings, read_rows
 from firsthand_training.episodes.check import check_dataset
 from firsthand_training.episodes.read import Episodes
