@@ -93,6 +93,8 @@ setup(
             "body = firsthand.nodes.body:main",
             "recorder = firsthand.nodes.recorder:main",
             "player = firsthand.nodes.player:main",
+            "headset = firsthand.nodes.headset:main",
+            "teleop = firsthand.nodes.teleop:main",
         ],
     },
     zip_safe=False,

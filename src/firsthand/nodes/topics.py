@@ -22,7 +22,10 @@ TYPES = {
     "motor_command": JOINT_STATE,
     "hand_state": STATES,
     "action_chunk": STATES,
+    "teleop/hands": STATES,
     "teleop/target": STATES,
+    "teleop/status": "std_msgs/msg/String",
+    "source": "std_msgs/msg/String",
     "joint_trajectory": "trajectory_msgs/msg/JointTrajectory",
     "gate_state": "std_msgs/msg/String",
     "simulation/state": JOINT_STATE,
@@ -33,7 +36,7 @@ TYPES = {
 }
 """Topic to type; names as the nodes know them, before any remapping."""
 
-LATCHED_TOPICS = ("gate_state", "/tf_static")
+LATCHED_TOPICS = ("gate_state", "source", "teleop/status", "/tf_static")
 """Those whose last message also reaches who comes late."""
 
 
