@@ -98,6 +98,8 @@ setup(
             "recorder = firsthand.nodes.recorder:main",
             "keys = firsthand.nodes.keys:main",
             "player = firsthand.nodes.player:main",
+            "headset = firsthand.nodes.headset:main",
+            "teleop = firsthand.nodes.teleop:main",
         ],
     },
     zip_safe=False,

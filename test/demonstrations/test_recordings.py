@@ -81,7 +81,7 @@ def hands(stamp_ns, seconds, without=()):
         transforms.append(transform(vector(*poses[name][:3, 3]), quaternion(x=x, y=y, z=z, w=w)))
     duration = MESSAGE["builtin_interfaces/msg/Duration"](sec=0, nanosec=0)
     point = MESSAGE["trajectory_msgs/msg/MultiDOFJointTrajectoryPoint"](transforms, [], [], duration)
-    return serialized(MESSAGE[STATES](header(stamp_ns, "headset"), names, [point]))
+    return serialized(MESSAGE[STATES](header(stamp_ns, "headset_world"), names, [point]))
 
 
 def record(path, lost=(0, 0), start=START, seconds=2.0, card=None):

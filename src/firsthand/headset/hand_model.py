@@ -4,6 +4,7 @@ Everything is told for a right hand in its wrist frame (`space/frames.py`: x alo
 the back); a left hand is its mirror. Bones end inside the flesh: tips that touch are still `TOUCH` apart.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 
 from firsthand.headset.hand_frames import MIRROR, PALM
 from firsthand.headset.hands_sample import JOINTS, TIPS
-from firsthand.space.rotations import matrix_from_rotation_vector
 
 Array = NDArray[np.floating]
 
@@ -21,10 +21,11 @@ TOUCH = 0.012  # [m] between the bones' ends of two fingertips whose skins touch
 PHALANGES: Array = np.array(
     [[0.041, 0.024, 0.020], [0.045, 0.028, 0.021], [0.041, 0.027, 0.021], [0.033, 0.020, 0.019]]
 )  # [m], index to little
-FAN = (1.0, 0.0, -0.8, -1.8)  # how the fingers share a spread
-OUTER_BENDS = (1.0, 1.1, 0.7)  # of a finger's three joints, times its curl
+FAN: Array = np.array([1.0, 0.0, -0.8, -1.8])  # how the fingers share a spread
+CONVERGE: Array = np.array([0.0, 0.1, 0.3, 0.5])  # [rad] that the fingers turn towards the thumb, times their curl
+OUTER_BENDS: Array = np.array([1.0, 1.1, 0.7])  # of a finger's three joints, times its curl
 THUMB_ROOT: Array = np.array([0.022, 0.026, -0.010])
-THUMB_BONES = (0.045, 0.033, 0.026)  # [m]
+THUMB_BONES: Array = np.array([0.045, 0.033, 0.026])  # [m]
 THUMB_BENDS = (0.0, 1.0, 2.1)  # of its bones, times its bend
 THUMB_AT_REST: Array = np.array([0.55, 0.80, -0.22])  # direction of the metacarpal with the hand flat
 THUMB_OPPOSED: Array = np.array([0.78, 0.05, -0.62])  # and in front of the palm
@@ -62,14 +63,15 @@ HALF = HandPose((0.8, 0.2, 0.7, 0.3), 0.05, 0.5, 0.4)
 
 def joints(pose: HandPose) -> Array:
     """wrist_from_joint (25, 4, 4) of a right hand; x runs along each bone, the last along the one before it."""
-    result = np.tile(np.eye(4), (len(JOINTS), 1, 1))
-    result[1:5] = _chain(THUMB_ROOT, THUMB_BONES, _thumb_directions(pose))
+    result = np.zeros((len(JOINTS), 4, 4))
+    result[:, 3, 3] = 1.0
+    result[0, :3, :3] = np.eye(3)
+    _lay_chain(result[1:5], THUMB_ROOT, THUMB_BONES, _thumb_directions(pose))
+    fingers = _finger_directions(pose)
     for finger in range(4):
-        knuckle = PALM[finger]
-        start = METACARPAL * knuckle
-        bones = (float(np.linalg.norm(knuckle - start)), *PHALANGES[finger].tolist())
-        directions = np.vstack([knuckle / np.linalg.norm(knuckle), _finger_directions(pose, finger)])
-        result[5 + 5 * finger : 10 + 5 * finger] = _chain(start, bones, directions)
+        directions = np.concatenate([_METACARPALS[finger, None], fingers[finger]])
+        bones = np.concatenate([_METACARPAL_LENGTHS[finger, None], PHALANGES[finger]])
+        _lay_chain(result[5 + 5 * finger : 10 + 5 * finger], METACARPAL * PALM[finger], bones, directions)
     return result
 
 
@@ -89,14 +91,16 @@ def fingertips(pose: HandPose) -> Array:
 @cache
 def pinch(fingers: tuple[int, ...], others: float = 0.35) -> HandPose:
     """The pose in which the thumb touches these fingers (0 index to 3 little), found by Gauss-Newton."""
-    rest = np.array([1.0, 0.2, *[0.8] * len(fingers)])
-    highest = np.array([1.5, 0.9, *[1.4] * len(fingers)])
+    across = max(fingers) > 1  # the thumb swings far, and the fingers close up
+    rest = np.array([1.4 if across else 1.0, 0.2, -0.1 if across else 0.0, *[0.8] * len(fingers)])
+    lowest = np.array([0.0, 0.0, -0.3 if across else 0.0, *[0.0] * len(fingers)])
+    highest = np.array([1.6, 0.9, 0.0, *[1.4] * len(fingers)])
 
     def pose(x: Array) -> HandPose:
         curl = [others] * 4
-        for finger, angle in zip(fingers, x[2:].tolist(), strict=True):
+        for finger, angle in zip(fingers, x[3:].tolist(), strict=True):
             curl[finger] = angle
-        return HandPose((curl[0], curl[1], curl[2], curl[3]), 0.0, float(x[0]), float(x[1]))
+        return HandPose((curl[0], curl[1], curl[2], curl[3]), float(x[2]), float(x[0]), float(x[1]))
 
     def residual(x: Array) -> Array:
         tips = fingertips(pose(x))
@@ -107,43 +111,46 @@ def pinch(fingers: tuple[int, ...], others: float = 0.35) -> HandPose:
     for _ in range(60):
         slope = np.array([(residual(x + d) - residual(x - d)) / 2e-5 for d in 1e-5 * np.eye(len(x))]).T
         step = np.linalg.lstsq(slope, -residual(x), rcond=None)[0]
-        x = np.clip(x + np.clip(step, -0.2, 0.2), 0.0, highest)
-        if np.abs(step).max() < 1e-6:
-            break
+        x = np.clip(x + np.clip(step, -0.2, 0.2), lowest, highest)
     return pose(x)
 
 
-def _finger_directions(pose: HandPose, finger: int) -> Array:
-    """Of the three phalanges, (3, 3): curling turns x towards -z, the palm."""
-    angles = np.cumsum(np.array(OUTER_BENDS) * pose.curl[finger])
-    along = np.array([np.cos(angles), np.zeros(3), -np.sin(angles)]).T
-    return along @ matrix_from_rotation_vector(np.array([0.0, 0.0, pose.spread * FAN[finger]])).T
+def _finger_directions(pose: HandPose) -> Array:
+    """Of the three phalanges of four fingers, (4, 3, 3): curling turns x towards -z, the palm."""
+    curl = np.array(pose.curl)
+    angles = np.cumsum(OUTER_BENDS * curl[:, None], axis=1)
+    aside = (pose.spread * FAN + curl * CONVERGE)[:, None]
+    forward = np.cos(angles)
+    return np.stack([forward * np.cos(aside), forward * np.sin(aside), -np.sin(angles)], axis=-1)
 
 
 def _thumb_directions(pose: HandPose) -> Array:
     """Of the three bones, (3, 3): it swings in front of the palm (`oppose` = 1) and bends towards the fingers."""
-    swing = matrix_from_rotation_vector(pose.oppose * _turn(THUMB_AT_REST, THUMB_OPPOSED))
-    direction = swing @ (THUMB_AT_REST / np.linalg.norm(THUMB_AT_REST))
-    axis = np.cross(direction, swing @ THUMB_BENDS_TO)
+    direction, inwards = _turned(np.stack([_THUMB_AT_REST, THUMB_BENDS_TO]), _OPPOSING, pose.oppose * _OPPOSED_BY)
+    axis = np.cross(direction, inwards)
     axis /= np.linalg.norm(axis)
-    turns = matrix_from_rotation_vector(axis * (np.array(THUMB_BENDS) * pose.bend)[:, None])
-    return turns @ direction
+    return np.stack([_turned(direction, axis, bend * pose.bend) for bend in THUMB_BENDS])
 
 
-def _turn(start: Array, end: Array) -> Array:
-    """The shortest rotation from one direction to another, as a rotation vector."""
-    axis = np.cross(start, end)
-    length = float(np.linalg.norm(axis))
-    return axis / length * float(np.arctan2(length, start @ end))
+def _turned(vectors: Array, axis: Array, angle: float) -> Array:
+    """Vectors (..., 3) turned about a unit axis (3,), [rad]: Rodrigues' formula."""
+    along = (vectors @ axis)[..., None] * axis
+    return along + math.cos(angle) * (vectors - along) + math.sin(angle) * np.cross(axis, vectors)
 
 
-def _chain(start: Array, bones: tuple[float, ...], directions: Array) -> Array:
-    """Joints (n + 1, 4, 4) along n bones."""
-    result = np.tile(np.eye(4), (len(bones) + 1, 1, 1))
+def _lay_chain(result: Array, start: Array, bones: Array, directions: Array) -> None:
+    """Fill in joints (n + 1, 4, 4) along n bones."""
     result[0, :3, 3] = start
-    result[1:, :3, 3] = start + np.cumsum(np.array(bones)[:, None] * directions, axis=0)
-    along = np.vstack([directions, directions[-1:]])
-    across = np.cross([0.0, 0.0, 1.0], along)
-    across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
-    result[:, :3, :3] = np.stack([along, across, np.cross(along, across)], axis=-1)
-    return result
+    result[1:, :3, 3] = start + np.cumsum(bones[:, None] * directions, axis=0)
+    result[:-1, :3, 0], result[-1, :3, 0] = directions, directions[-1]
+    along = result[:, :3, 0]
+    result[:, 0, 1], result[:, 1, 1] = -along[:, 1], along[:, 0]  # level, across the bone
+    result[:, :3, 1] /= np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)[:, None]
+    result[:, :3, 2] = np.cross(along, result[:, :3, 1])
+
+
+_METACARPAL_LENGTHS: Array = (1 - METACARPAL) * np.linalg.norm(PALM, axis=1)
+_METACARPALS: Array = PALM / np.linalg.norm(PALM, axis=1, keepdims=True)
+_THUMB_AT_REST: Array = THUMB_AT_REST / np.linalg.norm(THUMB_AT_REST)
+_OPPOSING: Array = np.cross(_THUMB_AT_REST, THUMB_OPPOSED) / np.linalg.norm(np.cross(_THUMB_AT_REST, THUMB_OPPOSED))
+_OPPOSED_BY = math.acos(float(_THUMB_AT_REST @ THUMB_OPPOSED) / float(np.linalg.norm(THUMB_OPPOSED)))

@@ -34,7 +34,7 @@ def load_recording(path: Path) -> list[HandsSample]:
         HeadsetError: There is none at `path`, or it is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             stamps, heads, joints, tracked = (np.asarray(data[key]) for key in KEYS)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
         raise HeadsetError(

@@ -24,6 +24,8 @@ TYPES = {
     "action_chunk": STATES,
     "teleop/hands": STATES,
     "teleop/target": STATES,
+    "teleop/status": "std_msgs/msg/String",
+    "source": "std_msgs/msg/String",
     "joint_trajectory": "trajectory_msgs/msg/JointTrajectory",
     "gate_state": "std_msgs/msg/String",
     "recorder/state": "std_msgs/msg/String",
@@ -36,7 +38,7 @@ TYPES = {
 }
 """Topic to type; names as the nodes know them, before any remapping."""
 
-LATCHED_TOPICS = ("gate_state", "recorder/state", "/tf_static")
+LATCHED_TOPICS = ("gate_state", "source", "teleop/status", "recorder/state", "/tf_static")
 """Those whose last message also reaches who comes late."""
 
 

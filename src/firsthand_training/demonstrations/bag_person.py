@@ -27,6 +27,7 @@ from firsthand_training.demonstrations.bag_series import SECOND, BagFrames, Flag
 Array = NDArray[np.floating]
 
 HANDS = "teleop/hands"
+HEADSET_FRAME = "headset_world"  # level, where the person stood at the start; as nodes/hands_messages.py has it
 NORM_TOLERANCE = 0.02  # of quaternions
 
 
@@ -63,10 +64,12 @@ def read_hands(message: Any) -> HandsSample:
     """A headset's sample out of a decoded message: 51 bodies in the headset's level world; a hand may be missing.
 
     Raises:
-        BagError: No head, a hand in part, or numbers that are none.
+        BagError: Another frame, no head, or rotations that are none.
     """
     if len(message.points) != 1 or len(message.points[0].transforms) != len(message.joint_names):
         raise BagError(f"expected one point of {len(message.joint_names)} bodies, got others")
+    if message.header.frame_id != HEADSET_FRAME:
+        raise BagError(f"expected hands in frame {HEADSET_FRAME!r}, got {message.header.frame_id!r}")
     found = dict(zip(message.joint_names, message.points[0].transforms, strict=True))
     head = _pose(found["head"]) if "head" in found else np.full((4, 4), np.nan)
     if not np.isfinite(head).all():
