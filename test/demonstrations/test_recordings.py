@@ -92,8 +92,8 @@ def record(path, lost=(0, 0), start=START, seconds=2.0, card=None):
             without = ("right",) if lost[0] <= tick * 10 < lost[1] else ()
             writer.write("/teleop/hands", stamp + MS, hands(stamp, tick * 0.01, without))
             if tick % 4 == 0:
-                writer.write(LEFT, stamp + 8 * MS, picture(stamp, 40 + tick))
-                writer.write(RIGHT, stamp + 8 * MS, picture(stamp, 40 + tick))
+                writer.write(LEFT, stamp + 8 * MS, picture(stamp, 40 + tick % 200))
+                writer.write(RIGHT, stamp + 8 * MS, picture(stamp, 40 + tick % 200))
     if card is not None:
         write_card(path, card)
     return path
@@ -243,3 +243,27 @@ def test_the_command_says_what_it_did(tmp_path, capsys):
     assert Episodes.open(output).image_size == (36, 48)
     assert main(["bags", str(tmp_path / "nowhere"), "--output", str(output)]) == 1
     assert "no bag and no folder" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_was_recorded_trains(tmp_path):
+    """From bags of a person to episodes, to features of the real encoder, to windows, to two steps of training."""
+    pytest.importorskip("torch")
+    from firsthand_training.models.world_model import WorldModelSettings
+    from firsthand_training.training.feature_cache import CacheSettings, cache_features
+    from firsthand_training.training.methods.world_model import WorldModelMethod
+    from firsthand_training.training.sources import MixtureSettings, load_sources
+    from firsthand_training.training.train import TrainSettings, fit_sources
+
+    for number in range(2):
+        record(tmp_path / "recordings" / f"{number}", lost=(800, 900), start=START + number * 10**12, seconds=2.4)
+    convert_recordings([tmp_path / "recordings"], settings(tmp_path))
+    cache = cache_features(tmp_path / "data", tmp_path / "features", CacheSettings(every=4))
+    sources, _ = load_sources([(tmp_path / "data", cache)], MixtureSettings())
+    small = WorldModelSettings(latent_width=16, dynamics_width=16, width=16, heads=2)
+    method = WorldModelMethod(network=small)
+    state = fit_sources(sources, tmp_path / "run", TrainSettings(method=method, steps=2, batch=2, micro_batch=2))
+    losses = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert state.exists()
+    assert losses
+    assert [source.embodiment for source in sources] == ["human"]
