@@ -162,5 +162,5 @@ def test_bags_are_found_at_any_depth_and_a_recovered_one_counts_once(tmp_path, m
         session.stop()
     assert find_bags([tmp_path]) == [tmp_path / "a/run", tmp_path / "b/c/run_recovered"]
     assert find_bags([tmp_path / "a/run", tmp_path / "a"]) == [tmp_path / "a/run"]
-    with pytest.raises(BagError, match="no bag and no folder"):
+    with pytest.raises(BagError, match="no bag at"):
         find_bags([tmp_path / "nowhere"])

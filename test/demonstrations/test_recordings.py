@@ -242,7 +242,7 @@ def test_the_command_says_what_it_did(tmp_path, capsys):
     assert lines[-1] == str(output)
     assert Episodes.open(output).image_size == (36, 48)
     assert main(["bags", str(tmp_path / "nowhere"), "--output", str(output)]) == 1
-    assert "no bag and no folder" in capsys.readouterr().err
+    assert "no bag at" in capsys.readouterr().err
 
 
 @pytest.mark.slow

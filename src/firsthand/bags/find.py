@@ -20,7 +20,7 @@ def find_bags(paths: Iterable[Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in paths:
         if not path.exists():
-            raise BagError(f"no bag and no folder at {path}")
+            raise BagError(f"no bag at {path}, and no folder of bags")
         below = [path] if _is_bag(path) else _below(path)
         if not below:
             raise BagError(f"{path} holds no bags; expected rosbag2 folders or .mcap files, at any depth")
