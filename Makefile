@@ -1,6 +1,7 @@
 # make demo   run the main job: a trained policy pushes an object with the simulated H1-2, through ROS 2
 # make test   run every test
 # make lint   ruff and mypy
+# make robot  what a real H1-2, or `firsthand fake-robot`, needs as well: its DDS (a minute)
 # make checkpoint   make the shipped policy again: demonstrations, features, training, export (20 + 8 + 45 minutes on 2 busy
 #             cores; after an interruption the same call goes on; EPISODES=4 STEPS=20 CHECKPOINT=/tmp/c for a quick look)
 # make bench  the benchmarks, side by side with their peers
@@ -18,7 +19,7 @@ OUTPUT ?= demo
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements/constraints.txt
 DEFINITION = setup.py requirements/constraints.txt
 
-.PHONY: demo test lint bench checkpoint environment system clean
+.PHONY: demo test lint bench checkpoint environment robot system clean
 .DELETE_ON_ERROR:
 
 demo: system $(VENV)/.demo
@@ -44,6 +45,9 @@ checkpoint: system $(VENV)/.test
 
 environment: system $(VENV)/.test
 
+robot: system $(VENV)/.demo
+	bash requirements/cyclonedds.sh $(BIN)/python
+
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "firsthand needs Python 3.10, 3.11 or 3.12 on the PATH (PYTHON=... to name one)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -60,6 +64,7 @@ $(VENV)/.test: $(DEFINITION) | $(VENV)/.demo
 	$(PIP) --no-deps mediapipe
 	$(BIN)/python -m firsthand_training.labels.hand_networks.prepare
 	-$(BIN)/python -m firsthand_training.demonstrations.human.hand_mesh
+	-bash requirements/cyclonedds.sh $(BIN)/python
 	@touch $@
 
 # Mesa's software renderer for machines without a GPU.

@@ -4,11 +4,16 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROS = ["ros-jazzy-rclpy==7.1.6", "ros-jazzy-common-interfaces", "ros-jazzy-rmw-fastrtps-cpp"]
+HEADSET = ["grpcio>=1.60", "protobuf>=4.25"]
 SIM = ["mujoco>=3.3,<5"]
+H1_2 = [
+    "cyclonedds==0.10.2"
+]  # built by requirements/cyclonedds.sh (make robot); later ones crash the robot's computers
 MODELS = ["onnx>=1.17"]
 TRAIN = ["torch>=2.7", "safetensors>=0.4", "tensorboard>=2.16"]
 LABELS = ["pycolmap>=4.1.1,<5", "tflite>=2.18"]
 DEV = [
+    *HEADSET,
     "pytest>=8",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
@@ -70,6 +75,8 @@ setup(
     extras_require={
         "ros": ROS,
         "sim": SIM,
+        "headset": HEADSET,
+        "h1_2": H1_2,
         "models": MODELS,
         "train": [*SIM, *MODELS, *TRAIN, "pyarrow>=15", "matplotlib>=3.8"],
         "cluster": ["ray>=2.40"],
@@ -89,7 +96,10 @@ setup(
             "kinematics = firsthand.nodes.kinematics:main",
             "body = firsthand.nodes.body:main",
             "recorder = firsthand.nodes.recorder:main",
+            "keys = firsthand.nodes.keys:main",
             "player = firsthand.nodes.player:main",
+            "headset = firsthand.nodes.headset:main",
+            "teleop = firsthand.nodes.teleop:main",
         ],
     },
     zip_safe=False,

@@ -109,3 +109,23 @@ def ros(ros_domain: int) -> Iterator[Ros]:
     one = Ros(ros_domain)
     yield one
     one.close()
+
+
+@pytest.fixture(scope="session")
+def cyclonedds():
+    """The robot's DDS; skips where it is not installed, saying how it is."""
+    from firsthand.errors import RobotError
+    from firsthand.robot.unitree.dds import require_cyclonedds
+
+    try:
+        require_cyclonedds()
+    except RobotError as error:
+        pytest.skip(f"{str(error).splitlines()[0]} Build it with `make robot`.")
+
+
+@pytest.fixture
+def dds_domain(cyclonedds) -> Iterator[int]:
+    """A DDS domain that no other test uses at the time; ROS's tests have those up to 100, these lie above."""
+    domain_coordinator = pytest.importorskip("domain_coordinator")
+    with domain_coordinator.domain_id() as domain:
+        yield 100 + domain

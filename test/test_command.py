@@ -48,7 +48,7 @@ def test_help_teaches_every_command(capsys):
         main(["--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    assert all(f"firsthand {name}" in text for name in ("launch", "report", "recover", "urdf"))
+    assert all(f"firsthand {name}" in text for name in ("launch", "report", "recover", "urdf", "fake-robot"))
 
 
 def test_a_closed_pipe_is_no_error():

@@ -11,9 +11,15 @@ from firsthand.errors import FirsthandError
 DESCRIPTION = """Runs two-handed skills on a Unitree H1-2, or on a simulated one.
 
   firsthand launch rollout          a trained policy drives the simulated robot through ROS 2
-  firsthand report BAG              rates, gaps, skew and drops of a recording
+  firsthand launch teleop           a person drives it through a headset, or a fake one
+  firsthand keys                    the operator's keyboard: record, label, engage, emergency stop
+  firsthand doctor                  before a run: which thing is missing or silent, and what to do
+  firsthand headset ADDRESS         look at a headset: is it there, which hands does it see?
+  firsthand fake-headset            serve hands as a Vision Pro does, without one
+  firsthand report BAG              how good a recording is: rates, gaps, drops, limits, still phases
   firsthand recover BAG             make a recording readable that was cut off
   firsthand urdf                    the robot's description
+  firsthand fake-robot              an H1-2 on the network without one, for tests and any Unitree client
 
 Training and evaluation have a command of their own: firsthand-lab."""
 
@@ -35,7 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from firsthand.doctor.command import add_doctor_command
+    from firsthand.headset.command import add_fake_headset_command, add_headset_command
     from firsthand.launching.command import add_launch_command, run_launch_command
+    from firsthand.simulation.fake_robot.command import add_fake_robot_command
 
     parser = argparse.ArgumentParser(
         "firsthand", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -50,15 +59,29 @@ def _parser() -> argparse.ArgumentParser:
     add_launch_command(launch)
     launch.set_defaults(run=run_launch_command)
 
+    add_doctor_command(commands.add_parser("doctor", help="what is missing or silent, and what to do"))
+
+    keys = commands.add_parser("keys", help="the operator's keyboard", description=_run_keys.__doc__)
+    keys.add_argument("ros", nargs=argparse.REMAINDER, help="ROS arguments, such as --ros-args -r __ns:=/robot")
+    keys.set_defaults(run=_run_keys)
+    add_headset_command(commands.add_parser("headset", help="look at a headset"))
+    add_fake_headset_command(commands.add_parser("fake-headset", help="serve hands as a Vision Pro does"))
+
     report = commands.add_parser("report", help="what is in a bag, and how good it is", description=_run_report.__doc__)
-    report.add_argument("bag", type=Path, help="rosbag2 folder or .mcap file")
+    report.add_argument("bag", type=Path, nargs="+", help="rosbag2 folder, .mcap file, or a folder of recordings")
     report.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
+    report.add_argument("--page", type=Path, metavar="FILE", help="also write a page (.html) for people")
+    report.add_argument("--save", action="store_true", help="keep report.json and report.txt in each bag's folder")
+    report.add_argument(
+        "--limit", action="append", default=[], metavar="NAME=VALUE", help="flag beyond this, e.g. camera_rate=55"
+    )
     report.set_defaults(run=_run_report)
 
     recover = commands.add_parser("recover", help="repair a bag that was cut off", description=_run_recover.__doc__)
     recover.add_argument("bag", type=Path, help="rosbag2 folder or .mcap file; it is left as it is")
     recover.add_argument("--output", type=Path, help="folder to make; default: BAG_recovered")
     recover.set_defaults(run=_run_recover)
+    add_fake_robot_command(commands.add_parser("fake-robot", help="be an H1-2 on the network, without one"))
     return parser
 
 
@@ -75,15 +98,35 @@ def _run_urdf(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run_report(options: argparse.Namespace) -> int:
-    """Report rates, gaps, jitter, left-right skew and drops of every topic of a bag."""
-    from firsthand.bags.report import report_bag
+def _run_keys(options: argparse.Namespace) -> int:
+    """Read the operator's keys in this terminal: r records, SPACE stops the robot; all keys are shown at the start."""
+    from firsthand.launching.executables import find_executable
 
-    report = report_bag(options.bag)
-    print(report)
-    if options.json is not None:
-        options.json.write_text(report.to_json() + "\n", encoding="utf-8")
+    program = find_executable("firsthand", "keys")
+    os.execv(program, [str(program), *options.ros])
+
+
+def _run_report(options: argparse.Namespace) -> int:
+    """Report rates, gaps, jitter, left-right skew and drops of every topic of a bag, and judge it as an episode.
+
+    The last line says "good", or "flagged" and why. Of a folder of recordings each gets a line.
+    """
+    from firsthand.bags.overview import report_recordings
+    from firsthand.bags.quality import QualityLimits
+
+    report_recordings(
+        options.bag, QualityLimits.changed(options.limit), _arm_ranges(), options.json, options.page, options.save
+    )
     return 0
+
+
+def _arm_ranges() -> dict[str, tuple[float, float]]:
+    """Limits of the arm joints, [rad]; hands are often at theirs, which means open or closed."""
+    from firsthand.robot.joints import ARMS
+    from firsthand.robot.model import RobotModel
+
+    model = RobotModel.load()
+    return {name: (float(model.lower[i]), float(model.upper[i])) for i, name in enumerate(ARMS)}
 
 
 def _run_recover(options: argparse.Namespace) -> int:

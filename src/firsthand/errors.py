@@ -11,7 +11,10 @@ FirsthandError
 ├── InferenceError        a graph that cannot run as asked, or lost too much precision
 │   └── ProviderError     no such provider in this build of ONNX Runtime, or it does not start
 ├── LabelError            a video, or what a stage of labelling made of it, that cannot be used
+├── HeadsetError          what a headset sends, or a recording of it, that cannot be used
 ├── ImageError            a frame that is not what the camera info promised
+├── RobotError            the robot cannot be reached, or is not in a state to be driven
+│   └── WireError         bytes on the robot's wire that are no message of its
 └── SimulationError       a scene or task that cannot be built
 
 Each message says what came, what was expected and what would work.
@@ -74,6 +77,18 @@ class LabelError(FirsthandError, ValueError):
 
 class ImageError(FirsthandError, ValueError):
     """A frame is not what the camera info promised."""
+
+
+class HeadsetError(FirsthandError, ValueError):
+    """What a headset sends, or a recording of it, cannot be used."""
+
+
+class RobotError(FirsthandError, RuntimeError):
+    """The robot cannot be reached, or is not in a state to be driven."""
+
+
+class WireError(RobotError):
+    """Bytes on the robot's wire that are no message of an H1-2 or of its hands."""
 
 
 class SimulationError(FirsthandError, ValueError):

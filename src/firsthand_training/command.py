@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from firsthand.errors import FirsthandError
+from firsthand.errors import EpisodeError, FirsthandError
 from firsthand_training.demonstrations.clips import RenderSettings, render_clips
+from firsthand_training.demonstrations.recordings import RecordingsSettings, convert_recordings, summary
 from firsthand_training.demonstrations.scripted import DemonstrationSettings, record_demonstrations
 from firsthand_training.episodes.durable import write_text
 from firsthand_training.evaluation.closed_loop import ClosedLoopSettings, evaluate_closed_loop, finished_trials
@@ -26,6 +27,7 @@ DESCRIPTION = """Offline work on two-handed skills: everything before and after 
 
 examples:
   firsthand-lab demos --output data/push                        a scripted expert demonstrates in simulation
+  firsthand-lab bags recordings --output data/teleop            recordings of a robot or a person to episodes
   firsthand-lab render-hands --output data/clips                clips of people's hands, with the truth about them
   firsthand-lab label *.mp4 --output data/video                 videos to metric hand states, without annotation
   firsthand-lab train --episodes data/push --output runs/push   features, then training; the same call resumes
@@ -53,6 +55,27 @@ class Demos:
     def run(self) -> None:
         """Print the dataset's folder."""
         print(record_demonstrations(self.settings))
+
+
+@dataclass(frozen=True)
+class Bags:
+    """Turn recordings, of a robot or of a person with a headset, into episodes of a LeRobotDataset v3."""
+
+    recordings: tyro.conf.Positional[tuple[Path, ...]]
+    """Bags, or folders that hold them at any depth."""
+    settings: Annotated[RecordingsSettings, tyro.conf.arg(name="")]
+
+    def run(self) -> None:
+        """Print what became of the bags, and the dataset's folder.
+
+        Raises:
+            EpisodeError: Not one bag has become an episode.
+        """
+        rows = convert_recordings(list(self.recordings), self.settings)
+        if not any(row.status == "converted" for row in rows):
+            raise EpisodeError(f"no bag has become an episode. {summary(rows)}")
+        print(summary(rows))
+        print(self.settings.output)
 
 
 @dataclass(frozen=True)
@@ -204,8 +227,8 @@ def parse(arguments: Sequence[str] | None = None) -> Any:
 def _commands() -> dict[str, Any]:
     """The commands that the installed extras allow: without torch, training is left out."""
     commands: dict[str, Any] = {
-        "demos": Demos, "render-hands": RenderHands, "evaluate": Evaluate, "evaluate-labels": EvaluateLabels,
-        "compare": Compare, "calibrate": Calibrate, "film": Film,
+        "demos": Demos, "bags": Bags, "render-hands": RenderHands, "evaluate": Evaluate, "compare": Compare,
+        "evaluate-labels": EvaluateLabels, "calibrate": Calibrate, "film": Film,
     }  # fmt: skip
     if all(importlib.util.find_spec(name) is not None for name in ("torch", "pycolmap")):
         from firsthand_training.evaluation.label_experiment import LabelExperiment

@@ -11,7 +11,8 @@ from firsthand.robot.joints import JOINTS
 from firsthand.space import hand_state
 from firsthand.space.hand_state import FRAMES, HandState, orthonormalize
 from firsthand.space.rotations import matrix_from_rotation_vector, quaternion_wxyz_from_matrix
-from firsthand_training.demonstrations.from_bag import BagConversion, convert_bag
+from firsthand_training.demonstrations.bag_conversion import BagConversion
+from firsthand_training.demonstrations.from_bag import convert_bag
 from firsthand_training.episodes.read import Episodes
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
@@ -27,6 +28,8 @@ TYPES = {
     "/motor_command": "sensor_msgs/msg/JointState",
     "/hand_state": "trajectory_msgs/msg/MultiDOFJointTrajectory",
     "/action_chunk": "trajectory_msgs/msg/MultiDOFJointTrajectory",
+    "/teleop/target": "trajectory_msgs/msg/MultiDOFJointTrajectory",
+    "/gate_state": "std_msgs/msg/String",
 }
 
 
@@ -101,9 +104,13 @@ def state_at(time_ns):
 
 
 def record(
-    path, leave_out=(), lost_pictures=(), late_joints_ms=(), camera_rate=25.0, jitter_ns=0, frame="eyes_gravity"
-):
-    """Two seconds: pictures, joints at 250 Hz, hand states at 50 Hz, chunks of 28 actions at 5 Hz, 30 ms late."""
+    path, leave_out=(), lost_pictures=(), late_joints_ms=(), camera_rate=25.0, jitter_ns=0, frame="eyes_gravity",
+    targets_ms=(), gate=(),
+):  # fmt: skip
+    """Two seconds: pictures, joints at 250 Hz, hand states at 50 Hz, chunks of 28 actions at 5 Hz, 30 ms late.
+
+    `targets_ms`: stretches with a person's targets at 50 Hz; `gate`: its states and when each begins, [ms].
+    """
     topics = [Topic(name, kind) for name, kind in TYPES.items() if name not in leave_out]
     random = np.random.default_rng(0)
     with BagWriter(path, topics) as writer:
@@ -120,6 +127,11 @@ def record(
                 if tick % 5 == 0:
                     write("/hand_state", now, trajectory(now, [0], [state_at(now)], frame))
             write("/motor_command", now, joint_state(now, joints_at(now) + 0.001))
+            if tick % 5 == 0 and any(begin <= tick * 4 < end for begin, end in targets_ms):
+                write("/teleop/target", now + 2 * MS, trajectory(now, [0], [state_at(now + 100 * MS)]))
+            for begin, state in gate:
+                if begin == tick * 4:
+                    write("/gate_state", now, serialized(MESSAGE["std_msgs/msg/String"](data=state)))
             if tick % 50 == 0:
                 due = np.rint(np.arange(1, 29) * 40 * MS).astype(int)
                 vectors = [state_at(now + t) for t in due]
@@ -166,6 +178,39 @@ def test_without_hand_states_or_chunks_the_joints_tell(run):
     data = Episodes.open(run.dataset).episode(0)
     np.testing.assert_allclose(data.state, [state_at(t) for t in data.stamp_ns], atol=1e-6)
     np.testing.assert_allclose(data.action[:-1], [state_at(t + 41 * MS) for t in data.stamp_ns[:-1]], atol=1e-6)
+
+
+def test_a_persons_targets_are_actions(run):
+    record(run.bag, leave_out=("/action_chunk",), targets_ms=[(0, 1000), (1500, 2000)])
+    convert_bag(run.bag, run.dataset, BagConversion(task="push", gaps="split", min_frames=5))
+    data = [Episodes.open(run.dataset).episode(i) for i in range(2)]
+    times = [START + (int(t + 40 * MS - START) // (20 * MS)) * 20 * MS for t in data[0].stamp_ns[:20]]
+    np.testing.assert_allclose(data[0].action[:20], [state_at(t + 100 * MS) for t in times], atol=1e-6)
+    assert data[0].stamp_ns[-1] + 40 * MS - (START + 980 * MS) <= 200 * MS, "no target is older than may be followed"
+    assert data[1].stamp_ns[0] + 40 * MS >= START + 1500 * MS
+
+
+def test_where_person_and_policy_both_led_the_commands_tell(run):
+    record(run.bag, targets_ms=[(0, 1000)])
+    convert_bag(run.bag, run.dataset, PUSH, hand_states=lambda q: state_at(START + round(q[0] * 1e9)))
+    data = Episodes.open(run.dataset).episode(0)
+    np.testing.assert_allclose(data.action[:-1], [state_at(t + 41 * MS) for t in data.stamp_ns[:-1]], atol=1e-6)
+
+
+def test_what_was_reached_can_be_the_action(run, steady):
+    convert_bag(steady, run.dataset, BagConversion(task="push", action="measured"))
+    data = Episodes.open(run.dataset).episode(0)
+    np.testing.assert_allclose(data.action[:-1], data.state[1:], atol=1e-6)
+
+
+def test_frames_of_a_gate_that_was_not_active_teach_nothing(run):
+    gate = [(0, "disengaged"), (400, "active"), (1000, "holding"), (1200, "active"), (1800, "damping")]
+    record(run.bag, gate=gate)
+    convert_bag(run.bag, run.dataset, BagConversion(task="push", quality=True))
+    data = Episodes.open(run.dataset).episode(0)
+    times = (data.stamp_ns - START) // MS
+    assert (times[0], times[-1]) == (400, 1760)
+    np.testing.assert_array_equal(data.quality == 0, (times >= 1000) & (times < 1200))
 
 
 def test_a_hole_is_refused_with_its_place(run):

@@ -27,7 +27,7 @@ VARIATIONS = {
         "seed": ("0", "41"),
         "real_time_factor": ("1.0", "2"),
     },
-    "record": {"bag": ("", "2026"), "duration": ("0", "20")},
+    "record": {"bag": ("", "2026"), "record": ("", "recordings"), "duration": ("0", "20")},
     "replay": {"checkpoint": ("", "push"), "record": ("", "again"), "rate": ("0.5", "2")},
 }
 

@@ -234,8 +234,8 @@ def test_joint_states_are_thinned_out_evenly(ros, mock):
 
 
 def test_a_body_that_does_not_exist_names_those_that_do(ros):
-    with pytest.raises(LaunchError, match=r"'body' of body is one of 'simulated', 'mock'; got 'h1_2'"):
-        ros.make(BodyNode, body="h1_2")
+    with pytest.raises(LaunchError, match=r"'body' of body is one of 'simulated', 'mock', 'h1_2'; got 'g1'"):
+        ros.make(BodyNode, body="g1")
 
 
 def test_a_simulation_shows_its_scene_and_reset_begins_the_next_seed(ros, simulation):

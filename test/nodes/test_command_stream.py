@@ -153,20 +153,109 @@ def test_actions_at_uneven_times_are_refused(model, home):
 def test_only_the_source_in_force_is_followed(model, home):
     stream = CommandStream(model, target_timeout=0.2)
     stream.set_joints(JointReading(0, model.neutral, None))
-    assert not stream.set_target(StampedHandState(0, home))
     stream.set_source("teleop")
-    assert not stream.add_chunk(chunk(home), 0)
+    assert stream.add_chunk(chunk(home, start=0.1), 0)
     assert stream.step(0) is None
     assert stream.idle == "no fresh teleop target"
     target = home.copy()
     target[RIGHT_Y] += 0.02
-    assert stream.set_target(StampedHandState(0, target))
-    commands = run(stream, model.neutral, (0, 60))
-    assert [c is None for c in commands] == [False] * 51 + [True] * 9  # 0.2 s
-    reached = model.hand_state(commands[50].positions).to_vector()
+    for tick in range(150):
+        stream.set_target(StampedHandState(tick * TICK_NS, target))
+        last = run(stream, model.neutral, (tick, tick + 1))[0]
+    reached = model.hand_state(last.positions).to_vector()
     assert reached[RIGHT_Y] == pytest.approx(target[RIGHT_Y], abs=2e-3)
+    commands = run(stream, model.neutral, (150, 210))
+    assert [c is None for c in commands] == [False] * 50 + [True] * 10  # 0.2 s
     with pytest.raises(ValueError, match="a source of policy, teleop, got 'joystick'"):
         stream.set_source("joystick")
+
+
+class HandOver:
+    """A stream between a person whose hands are `apart` from the policy's, both always there; robot as commanded."""
+
+    def __init__(self, model, home, apart=0.08):
+        self.model, self.home, self.apart = model, home, apart
+        self.stream = CommandStream(model)
+        self.tick, self.joints, self.commands = 0, model.neutral, []
+        self.person = self.policy = True  # whether they send
+
+    def run(self, ticks):
+        for _ in range(ticks):
+            now_ns = self.tick * TICK_NS
+            self.stream.set_joints(JointReading(now_ns, self.joints, None))
+            if self.policy and self.tick % 10 == 0:
+                self.stream.add_chunk(chunk(self.home, stamp_ns=now_ns, step=0.0), now_ns)
+            if self.person:
+                target = self.home.copy()
+                target[RIGHT_Y] += self.apart
+                self.stream.set_target(StampedHandState(now_ns, target))
+            command = self.stream.step(now_ns)
+            if command is not None:
+                self.joints = command.positions
+            self.commands.append(command)
+            self.tick += 1
+        return self
+
+    def right_y(self):
+        """[m] from home, of every command."""
+        joints = [c.positions for c in self.commands if c is not None]
+        return np.array([self.model.hand_state(q).to_vector()[RIGHT_Y] for q in joints]) - self.home[RIGHT_Y]
+
+
+@pytest.mark.parametrize("first", ["policy", "teleop"])
+def test_the_robot_is_handed_over_without_a_jump(model, home, first):
+    one = HandOver(model, home)
+    one.stream.set_source(first)
+    one.run(250)
+    one.stream.set_source({"policy": "teleop", "teleop": "policy"}[first])
+    one.run(250)
+    path = one.right_y()
+    assert None not in one.commands
+    begin, end = (0.0, 0.08) if first == "policy" else (0.08, 0.0)
+    assert path[249] == pytest.approx(begin, abs=2e-3)
+    assert path[-1] == pytest.approx(end, abs=2e-3)
+    speed = np.abs(np.diff(path[240:])) / TICK
+    assert speed.max() < 2.2 * 0.2  # [m/s]: 80 mm in 0.5 s, with level ends
+    assert speed[:12].max() < 0.03  # it begins gently
+
+
+def test_what_a_new_source_asks_for_meanwhile_is_followed_while_the_step_fades(model, home):
+    one = HandOver(model, home, apart=0.5)
+    one.run(100)
+    one.stream.set_source("teleop")
+    one.run(1)
+    assert one.stream._hand_over.duration == pytest.approx(0.5 / 0.2)
+    one.apart += 0.03  # the person's hand moves on
+    one.run(10)
+    assert one.right_y()[-1] > 0.02
+
+
+def test_a_policy_that_is_late_is_waited_for_where_the_robot_stands_and_then_the_stream_falls_silent(model, home):
+    one = HandOver(model, home)
+    one.policy = False
+    one.stream.set_source("teleop")
+    one.run(250)
+    one.stream.set_source("policy")
+    one.run(250)
+    heard = [c is not None for c in one.commands[250:]]
+    assert heard == [True] * 126 + [False] * 124  # 0.5 s
+    assert one.stream.idle == "no chunk covers this time"
+    path = one.right_y()
+    assert np.abs(path[250:] - path[249]).max() < 2e-3  # it has stopped at once
+    one.policy = True
+    one.run(250)
+    path = one.right_y()
+    assert np.abs(np.diff(path)).max() / TICK < 2.2 * 0.2
+    assert path[-1] == pytest.approx(0.0, abs=2e-3)
+
+
+def test_the_same_source_again_changes_nothing(model, home):
+    one = HandOver(model, home)
+    one.run(100)
+    one.stream.set_source("policy")
+    one.run(10)
+    assert one.stream._hand_over is None
+    assert None not in one.commands
 
 
 def test_when_time_begins_again_old_targets_are_forgotten(model, home):

@@ -1,8 +1,11 @@
 """The recorder writes what it hears, byte for byte, and finishes its bag however it is ended."""
 
+import json
+import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +19,9 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
+from firsthand.bags.card import EpisodeCard, read_card
 from firsthand.bags.read import open_bag
+from firsthand.bags.recover import recover_bag
 from firsthand.errors import BagError, LaunchError
 from firsthand.nodes.messages import read_chunk, write_chunk, write_clock, write_joint_state
 from firsthand.nodes.qos import CLOCK, LATCHED, PUBLISH
@@ -36,7 +41,7 @@ def connected(ros, publisher):
 
 
 def written(recorder):
-    return sum(recorder._writer.summary().written.values())
+    return sum(recorder.session.summary().written.values())
 
 
 def test_records_and_finishes_on_stop(ros, tmp_path):
@@ -71,7 +76,7 @@ def test_starts_again_into_a_new_folder(ros, tmp_path):
     assert "already recording" in ros.call(start, Trigger.Request()).message
     ros.call(stop, Trigger.Request())
     assert ros.call(start, Trigger.Request()).message == str(tmp_path / "bag_2")
-    assert recorder._writer is not None
+    assert recorder.session.summary() is not None
 
 
 def test_hears_what_was_latched_before_it_came(ros, tmp_path):
@@ -97,6 +102,83 @@ def test_simulated_time_is_the_time_line(ros, tmp_path):
     recorder.stop_recording()
     with open_bag(tmp_path / "bag") as bag:
         assert bag.start_ns == 7_000_000_000
+
+
+def test_an_episode_is_started_labelled_stopped_and_judged(ros, tmp_path):
+    recorder = ros.make(Recorder, folder=str(tmp_path), topics=["joint_states"], autostart=False, reserve=1)
+    node = ros.node()
+    states = []
+    node.create_subscription(String, "recorder/state", lambda m: states.append(m.data), LATCHED)
+    joints = node.create_publisher(JointState, "joint_states", PUBLISH)
+    task, label = (node.create_publisher(String, f"recorder/{word}", PUBLISH) for word in ("task", "label"))
+    toggle = node.create_client(Trigger, "recorder/toggle")
+    ros.spin_until(lambda: states and states[-1].startswith("ready"))
+    connected(ros, task)
+    connected(ros, label)
+    task.publish(String(data="push the box"))
+    ros.spin_until(lambda: recorder.session.task == "push the box")
+    bag = Path(ros.call(toggle, Trigger.Request()).message)
+    ros.spin_until(lambda: states[-1] == f"recording: {bag} (push the box)")
+    connected(ros, joints)
+    joints.publish(joint_state(1))
+    ros.spin_until(lambda: written(recorder) == 1)
+    assert ros.call(toggle, Trigger.Request()).success
+    label.publish(String(data="success"))
+    ros.spin_until(lambda: read_card(bag) == EpisodeCard("push the box", "success"))
+    ros.spin_until(lambda: "flagged: " in states[-1], what="the report")  # one message is no good episode
+    assert states[-1].startswith("ready: ")
+    assert json.loads((bag / "report.json").read_text())["messages"] == 1
+
+
+def test_a_bad_label_is_refused_and_the_recording_goes_on(ros, tmp_path):
+    recorder = ros.make(Recorder, folder=str(tmp_path), topics=["joint_states"])
+    label = ros.node().create_publisher(String, "recorder/label", PUBLISH)
+    connected(ros, label)
+    label.publish(String(data="bell \x07"))
+    label.publish(String(data="failure"))
+    ros.spin_until(lambda: read_card(recorder.session.last).label == "failure")
+
+
+def test_a_discarded_episode_is_moved_not_deleted(ros, tmp_path):
+    recorder = ros.make(Recorder, folder=str(tmp_path), topics=["joint_states"])
+    bag = recorder.session.last
+    client = ros.node().create_client(Trigger, "recorder/discard")
+    answer = ros.call(client, Trigger.Request())
+    assert Path(answer.message) == tmp_path / "discarded" / bag.name
+    with open_bag(answer.message) as discarded:
+        assert discarded.message_count == 0
+    assert not bag.exists()
+    assert "no episode to discard" in ros.call(client, Trigger.Request()).message
+
+
+def test_a_full_disk_ends_the_recording_not_the_recorder_and_is_said(ros, tmp_path):
+    command = [sys.executable, "-m", "firsthand.nodes.recorder", "--ros-args"]
+    command += ["-p", f"bag:={tmp_path / 'bag'}", "-p", "topics:=[joint_states]", "-p", "judge:=false"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    node = ros.node()
+    states = []
+    node.create_subscription(String, "recorder/state", lambda m: states.append(m.data), LATCHED)
+    publisher = node.create_publisher(JointState, "joint_states", PUBLISH)
+    try:
+        node.create_timer(0.002, lambda: publisher.publish(joint_state(1)))
+        file = tmp_path / "bag" / "bag_0.mcap"
+        ros.spin_until(lambda: file.exists() and file.stat().st_size > 10_000, timeout=60.0, what="the first chunk")
+        limit = file.stat().st_size + 5_000  # no file may grow beyond: as a full disk, in the middle of a write
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        ros.spin_until(lambda: states and states[-1].startswith("failed"), timeout=60.0, what="the full disk")
+        assert "File too large" in states[-1]
+        assert "firsthand recover" in states[-1]
+        assert int(states[-1].split("; ")[-1].split()[0]) > 0, "what is lost is counted"
+        again = ros.call(node.create_client(Trigger, "recorder/start"), Trigger.Request())
+        assert again.success, "the recorder lives on"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 1, "the exit code says that something was lost"
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+    assert recover_bag(tmp_path / "bag").counts["/joint_states"] > 0
+    with open_bag(again.message) as bag:
+        assert bag.message_count > 0
 
 
 def test_health_is_reported(ros, tmp_path):

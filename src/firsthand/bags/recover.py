@@ -13,6 +13,7 @@ import yaml
 from mcap.records import Channel, Chunk, Header, McapRecord, Message, Schema
 from mcap.stream_reader import StreamReader, breakup_chunk
 
+from firsthand.bags.card import CARD
 from firsthand.bags.message_types import Definition
 from firsthand.bags.storage import BagFile, BagSettings, StoredTopic
 from firsthand.errors import BagError
@@ -67,6 +68,8 @@ def recover_bag(source: Path | str, output: Path | str | None = None, settings: 
         new.abandon()
         shutil.rmtree(output)
         raise
+    if (source / CARD).is_file():
+        shutil.copy(source / CARD, output / CARD)
     lost_bytes = sum(file.lost_bytes for file in files)
     damaged = sum(file.damaged_chunks for file in files)
     extent = new.extent

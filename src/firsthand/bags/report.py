@@ -19,6 +19,9 @@ SECOND = 1e9  # [ns]
 GAP = 2.5
 """A period this many times the median one is a gap."""
 
+TIMELINE = 100
+"""Parts of a bag for which messages are counted."""
+
 STATUS, STATUS_TYPE = "simulation/status", "diagnostic_msgs/msg/DiagnosticArray"
 
 Stamps = NDArray[np.int64]
@@ -39,8 +42,12 @@ class TopicReport:
     longest_ms: float | None  # longest period
     gaps: int  # periods above GAP medians
     backwards: int  # stamps not later than the one before
+    repeated: int  # of them, equal to it: a simulation that waits says the same again
     delay_ms: float | None  # median of arrival - capture
     delay_p99_ms: float | None
+    first_s: float  # arrival of the first message, after the bag's first; 0 if there is none
+    last_s: float  # of the last
+    timeline: list[int]  # how many arrived in each of TIMELINE equal parts of the bag
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,7 @@ class _Stamps:
         self._arrivals: dict[str, list[int]] = {name: [] for name in bag.topics}
         self._captures: dict[str, list[int]] = {name: [] for name in bag.topics}
         self._bytes = dict.fromkeys(bag.topics, 0)
+        self._span = (bag.start_ns, bag.end_ns)
         stamped = {info.name for info in bag.topics.values() if starts_with_header(info.type, bag.typestore)}
         for raw in bag.raw_messages():
             self._arrivals[raw.topic].append(raw.stamp_ns)
@@ -139,6 +147,7 @@ class _Stamps:
             **_timing(arrivals if captures is None else captures),
             delay_ms=None if delays is None else float(np.median(delays)),
             delay_p99_ms=None if delays is None else float(np.percentile(delays, 99)),
+            **_timeline(arrivals, *self._span),
         )
 
     def skew(self, left: str, right: str) -> SkewReport:
@@ -151,7 +160,11 @@ class _Stamps:
 def _timing(stamps: Stamps) -> dict[str, Any]:
     periods = np.diff(stamps) / 1e6  # [ms]
     if len(periods) == 0:
-        return dict.fromkeys(("rate", "period_ms", "jitter_ms", "longest_ms")) | {"gaps": 0, "backwards": 0}
+        return dict.fromkeys(("rate", "period_ms", "jitter_ms", "longest_ms")) | {
+            "gaps": 0,
+            "backwards": 0,
+            "repeated": 0,
+        }
     median = float(np.median(periods))
     span = float(stamps.max() - stamps.min())
     return {
@@ -161,7 +174,16 @@ def _timing(stamps: Stamps) -> dict[str, Any]:
         "longest_ms": float(periods.max()),
         "gaps": int((periods > GAP * median).sum()) if median > 0 else 0,
         "backwards": int((periods <= 0).sum()),
+        "repeated": int((periods == 0).sum()),
     }
+
+
+def _timeline(arrivals: Stamps, start_ns: int, end_ns: int) -> dict[str, Any]:
+    if len(arrivals) == 0:
+        return {"first_s": 0.0, "last_s": 0.0, "timeline": [0] * TIMELINE}
+    counts, _ = np.histogram((arrivals - start_ns) / SECOND, TIMELINE, (0.0, max((end_ns - start_ns) / SECOND, 1e-9)))
+    ends = (arrivals.min() - start_ns) / SECOND, (arrivals.max() - start_ns) / SECOND
+    return {"first_s": float(ends[0]), "last_s": float(ends[1]), "timeline": counts.tolist()}
 
 
 def _skew(left: str, right: str, first: Stamps, second: Stamps) -> SkewReport:

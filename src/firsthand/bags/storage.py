@@ -74,6 +74,7 @@ class BagFile:
         self.path = path
         self.topics = tuple(topics)
         self.extent = Extent(counts={topic.name: 0 for topic in topics})
+        self.flushed = 0  # messages in chunks that the system has taken whole
         self._settings = settings
         self._stream = _create(path)
         self._writer = Writer(self._stream, chunk_size=1 << 62, compression=CompressionType.NONE)
@@ -109,9 +110,7 @@ class BagFile:
         self._stream.flush()
         os.fsync(self._stream.fileno())
         self._stream.close()
-        _write_whole(
-            self.path / METADATA, yaml.safe_dump({"rosbag2_bagfile_information": description}, sort_keys=False)
-        )
+        write_whole(self.path / METADATA, yaml.safe_dump({"rosbag2_bagfile_information": description}, sort_keys=False))
         return self.path
 
     def abandon(self) -> None:
@@ -121,6 +120,7 @@ class BagFile:
 
     def _flush(self) -> None:
         self._writer.flush()
+        self.flushed = self.extent.total
         self._pending = 0
         self._flushed_at = time.monotonic()
 
@@ -174,14 +174,15 @@ class BagFile:
 def _create(path: Path) -> Any:
     try:
         path.mkdir(parents=True)
+        return open(path / f"{path.name}_0.mcap", "wb")
     except FileExistsError as error:
         raise BagError(f"{path} exists already; bags are never overwritten, choose another name") from error
     except OSError as error:
         raise BagError(f"no bag can be made at {path}: {error.strerror}") from error
-    return open(path / f"{path.name}_0.mcap", "wb")
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Replace a small file at once: a crash at any moment leaves the old one or the new one."""
     partial = path.with_suffix(".partial")
     with open(partial, "w", encoding="utf-8") as stream:
         stream.write(text)

@@ -94,6 +94,18 @@ class BagWriter:
             self._queue.put(_Item(topic, stamp_ns, sequence, data))
         return True
 
+    @property
+    def failure(self) -> BaseException | None:
+        """What the disk said when it failed; None while all is well."""
+        return self._failure
+
+    @property
+    def unsaved(self) -> int:
+        """Messages taken that are not in a whole chunk of the file yet: lost, once the disk has failed."""
+        with self._lock:
+            taken = sum(self._sequence.values()) - sum(self._dropped.values())
+        return taken - self._file.flushed
+
     def summary(self) -> BagSummary:
         """Counts so far."""
         with self._lock:

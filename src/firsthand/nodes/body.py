@@ -1,6 +1,8 @@
 """body: owns the motors, or what stands in for them, and the last safety gate.
 
 in        joint_command      JointState, what is wanted, at 250 Hz
+          estop              Bool: true is the emergency stop, from whoever says so and however it is offered;
+                             false says nothing, the service alone leads out
           action_chunk, right/color/rect/camera_info
                              their stamps only: simulated time waits for a slow policy and a slow camera
 out       joint_states       what was measured
@@ -23,7 +25,7 @@ import numpy as np
 from rclpy.clock import Clock, ClockType
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CameraInfo, JointState
-from std_msgs.msg import String
+from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
@@ -34,11 +36,13 @@ from firsthand.nodes.messages import SECOND, ns_from_stamp, read_chunk, read_joi
 from firsthand.nodes.pacing import Pacing
 from firsthand.nodes.parameters import read_parameters, setting
 from firsthand.nodes.process import RatedThread, RunnableNode, run
-from firsthand.nodes.qos import CLOCK, LATCHED, LATEST, PUBLISH
+from firsthand.nodes.qos import CLOCK, ESTOP_READERS, LATCHED, LATEST, PUBLISH
+from firsthand.robot.bodies.h1_2 import CONTROLS, H12Body, H12Settings
 from firsthand.robot.bodies.interface import TICK, Body, BodyState, MotorCommand
 from firsthand.robot.bodies.mock import MockBody
 from firsthand.robot.collision import SelfCollision
-from firsthand.robot.joints import JOINTS
+from firsthand.robot.description import urdf
+from firsthand.robot.joints import HANDS_KNOWN, JOINTS
 from firsthand.robot.limits import JointLimits
 from firsthand.robot.model import RobotModel
 from firsthand.robot.safety_gate import (
@@ -68,12 +72,16 @@ LEVELS = {GateState.HOLDING: WARN, GateState.DAMPING: WARN, GateState.STOPPED: E
 class BodyNodeSettings:
     """Parameters of the body node."""
 
-    body: str = setting("simulated", "What moves: simulated (MuJoCo) or mock.", choices=("simulated", "mock"))
+    body: str = setting(
+        "simulated",
+        "What moves: simulated (MuJoCo), mock, or h1_2, the robot.",
+        choices=("simulated", "mock", "h1_2"),
+    )
     task: str = setting("push", "Task of the simulation.")
     variant: str = setting("id", "Variant of the task: id (as trained) or ood.", choices=("id", "ood"))
     seed: int = setting(0, "What chance draws the trial from.", minimum=0, maximum=2**31 - 1)
     real_time_factor: float = setting(1.0, "Simulated seconds in a real one.", minimum=0.02, maximum=20.0)
-    publish_clock: bool = setting(True, "Make the time on /clock; a robot runs on the system's time: false.")
+    publish_clock: bool = setting(True, "Make the time on /clock; a robot never does, it runs on the system's.")
     wait_for_chunks: float = setting(
         0.12, "Simulated time waits for chunks of observations not older than this, [s]; 0: never.", minimum=0.0
     )
@@ -85,6 +93,23 @@ class BodyNodeSettings:
     command_timeout: float = setting(0.1, "Commands older than this are not followed, [s].", minimum=0.01, maximum=1.0)
     hold_time: float = setting(2.0, "How long to hold before damping, [s].", minimum=0.0, maximum=60.0)
     damping_time: float = setting(0.5, "How long stiffness takes to fall to zero, [s].", minimum=0.05, maximum=5.0)
+    interface: str = setting("", "h1_2: network interface that leads to the robot; empty: loopback, for a fake one.")
+    dds_domain: int = setting(0, "h1_2: DDS domain, 0 on a robot and 1 in simulators.", minimum=0, maximum=230)
+    control: str = setting(
+        "arm_sdk", "h1_2: arm_sdk beside the robot's own controller, or lowcmd in debug mode.", choices=tuple(CONTROLS)
+    )
+    hand: str = setting("dfx", "h1_2: the Inspire hands it has.", choices=(*HANDS_KNOWN, "none"))
+    weight_time: float = setting(2.0, "h1_2: fade of arm_sdk's weight, [s].", minimum=0.1, maximum=10.0)
+    state_timeout: float = setting(
+        0.02, "h1_2: what the robot said longer ago counts as nothing, [s].", minimum=0.004, maximum=0.5
+    )
+    hand_state_timeout: float = setting(0.5, "h1_2: the same for its hands, [s].", minimum=0.02, maximum=5.0)
+    check_crc: bool = setting(True, "h1_2: drop what the robot says with a wrong checksum; some simulators send none.")
+
+    @property
+    def makes_time(self) -> bool:
+        """Whether the others live in this body's time."""
+        return self.publish_clock and self.body != "h1_2"
 
 
 class BodyNode(RunnableNode):
@@ -93,7 +118,7 @@ class BodyNode(RunnableNode):
     def __init__(self, **options: object) -> None:
         super().__init__("body", **options)
         self._settings = s = read_parameters(self, BodyNodeSettings)
-        model = RobotModel.load()
+        model = _load_model(s)
         self._limits, self._self_collision = JointLimits.from_model(model), SelfCollision(model)
         self._body = _make_body(s)
         self._lock = threading.Lock()  # between the control thread and the services
@@ -105,7 +130,7 @@ class BodyNode(RunnableNode):
         self._gate_state: GateState | None = None
         self._commands, self._chunks = Intake(self, "joint_command"), Intake(self, "action_chunk")
         self._joints_ns, self._joints_period_ns = 0, round(SECOND / s.joint_states_rate - TICK * SECOND / 2)
-        self._pacing = Pacing(s.wait_for_chunks if s.publish_clock else 0.0, 1 / s.scene_rate)
+        self._pacing = Pacing(s.wait_for_chunks if s.makes_time else 0.0, 1 / s.scene_rate)
         self._repeated_at = float("-inf")  # on the monotonic clock
         self._seed, self._trial_begun = s.seed, False
         self._state: BodyState = self._body.reset(s.seed)
@@ -140,8 +165,10 @@ class BodyNode(RunnableNode):
                 self._engage_when_commanded = False
                 self._engage()
                 now_ns = self._now_ns()
-            output = self._gate.step(now_ns, self._command, self._state.positions)
-            self._state = self._body.step(MotorCommand(output.positions, output.stiffness))
+            measured = None if self._state.missing else self._state.positions
+            output = self._gate.step(now_ns, self._command, measured)
+            released = output.state is GateState.DISENGAGED
+            self._state = self._body.step(MotorCommand(output.positions, output.stiffness, released))
             self._publish(output, now_ns)
             self._go_on_to_the_next_trial()
 
@@ -191,13 +218,13 @@ class BodyNode(RunnableNode):
         self._start_ns, self._state = self._now_ns(), self._body.reset(self._seed)
 
     def _now_ns(self) -> int:
-        if self._settings.publish_clock:
+        if self._settings.makes_time:
             return self._start_ns + self._state.stamp_ns
         return self.get_clock().now().nanoseconds
 
     def _publish(self, output: GateOutput, commanded_ns: int) -> None:
         now_ns = self._now_ns()
-        if self._settings.publish_clock:
+        if self._settings.makes_time:
             self._clock_output.publish(write_clock(now_ns))
         if now_ns - self._joints_ns >= self._joints_period_ns:
             self._joints_ns = now_ns
@@ -234,13 +261,15 @@ class BodyNode(RunnableNode):
         self._joints = self.create_publisher(JointState, "joint_states", PUBLISH)
         self._motors = self.create_publisher(JointState, "motor_command", PUBLISH)
         self._gate_states = self.create_publisher(String, "gate_state", LATCHED)
-        if self._settings.publish_clock:
+        if self._settings.makes_time:
             self._clock_output = self.create_publisher(ClockMessage, "/clock", CLOCK)
         diagnostics = Diagnostics(self, hardware_id=self._settings.body, now_ns=self._now_ns)
         diagnostics.add("gate", self._gate_status)
         diagnostics.add("joint_command", self._commands.status)
         diagnostics.add("pacing", self._pacing.status)
         diagnostics.add("control thread", lambda: thread_status(self._control.statistics()))
+        if isinstance(self._body, H12Body):
+            diagnostics.add("robot", self._robot_status)
         self._simulation = self._show_simulation(diagnostics) if self._settings.body == "simulated" else None
 
     def _watch_trials(self) -> "TrialWatch | None":
@@ -264,6 +293,8 @@ class BodyNode(RunnableNode):
         self.create_subscription(JointState, "joint_command", self._on_command, LATEST)
         self.create_subscription(MultiDOFJointTrajectory, "action_chunk", self._on_chunk, LATEST, raw=True)
         self.create_subscription(CameraInfo, PICTURES, self._on_picture, LATEST)
+        for qos in ESTOP_READERS:
+            self.create_subscription(Bool, "estop", self._on_estop_topic, qos)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(0.2, self._look_around, clock=steady)
         self.create_service(SetBool, "engage", self._on_engage)
@@ -296,15 +327,32 @@ class BodyNode(RunnableNode):
 
     def _on_estop(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         with self._lock:
-            if request.data:
-                self._wanted = self._engage_when_commanded = False
-            return _respond(response, self._gate.stop("estop was called") if request.data else self._gate.clear_stop())
+            return _respond(response, self._stop("estop was called") if request.data else self._gate.clear_stop())
+
+    def _on_estop_topic(self, message: Bool) -> None:
+        if message.data:
+            with self._lock:
+                self._stop("estop was published")
+
+    def _stop(self, reason: str) -> Answer:
+        self._wanted = self._engage_when_commanded = False
+        return self._gate.stop(reason)
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Begin the next trial; the robot is put back, so whoever drove it engages again (as soon as commands come)."""
         with self._lock:
+            if isinstance(self._body, H12Body):
+                return _respond(response, self._reset_robot())
             self._next_trial()
         return _respond(response, Answer(True, f"trial of seed {self._seed}"))
+
+    def _reset_robot(self) -> Answer:
+        """A robot cannot be put back: it stays where it is, and the mode that it is in now is taken as meant."""
+        if self._gate.status.state in MOVING:
+            return Answer(False, "a robot cannot be put back while it is driven; call engage with false first")
+        self._wanted = self._engage_when_commanded = False
+        self._state = self._body.reset()
+        return Answer(True, "the robot stays where it is; engage starts from there")
 
     # Helpers
 
@@ -331,6 +379,10 @@ class BodyNode(RunnableNode):
         )
         return SafetyGate(self._limits, times, self._self_collision)
 
+    def _robot_status(self) -> Status:
+        health = self._body.health()
+        return Status(OK if health.well else ERROR, health.message, health.values)
+
     def _gate_status(self) -> Status:
         status = self._gate.status
         age = status.command_age_ns
@@ -348,12 +400,33 @@ class BodyNode(RunnableNode):
         return Status(LEVELS.get(status.state, OK), f"{status.state.value}: {reason}", values)
 
 
+def _load_model(settings: BodyNodeSettings) -> RobotModel:
+    """The robot with the hands that it has; a model for each thread that computes with it."""
+    has_ftp = settings.body == "h1_2" and settings.hand == "ftp"
+    return RobotModel.load(urdf("ftp" if has_ftp else "dfx"))
+
+
 def _make_body(settings: BodyNodeSettings) -> Body:
     if settings.body == "mock":
         return MockBody(RobotModel.load())
+    if settings.body == "h1_2":
+        return H12Body(_load_model(settings), _robot_settings(settings))
     from firsthand.simulation.simulated_body import SimulatedBody  # needs the [sim] extra
 
     return SimulatedBody(settings.task, settings.variant, settings.seed)
+
+
+def _robot_settings(s: BodyNodeSettings) -> H12Settings:
+    return H12Settings(
+        interface=s.interface,
+        domain=s.dds_domain,
+        control=s.control,
+        hands=s.hand != "none",
+        weight_time=s.weight_time,
+        state_timeout=s.state_timeout,
+        hand_state_timeout=s.hand_state_timeout,
+        check_crc=s.check_crc,
+    )
 
 
 def _respond(response: SetBool.Response, answer: Answer) -> SetBool.Response:

@@ -1,9 +1,12 @@
 """From targets of 54 numbers to joint commands, 4 ms by 4 ms: what the kinematics node runs, without ROS.
 
-There are two sources of targets, of which one is in force:
+There are two sources of targets, both always listened to, of which one is in force:
 
     policy   chunks, joined to one continuous motion by the timeline
     teleop   the last target that a person set, while it is fresh
+
+When the robot is handed over, the target that was followed last is held until the new source has one, for at most
+`WAIT_FOR_SOURCE`; the step between the two is taken over as an offset and faded out, the longer the larger it is.
 
 A tick is target -> retargeting -> governor. Where there is no target, or the measured joints are old, there is no
 command either: the safety gate of the body then holds. When commands begin again, they begin at the measured joints.
@@ -22,6 +25,8 @@ from firsthand.robot.bodies.interface import TICK, TICK_NS
 from firsthand.robot.limits import Governor, JointLimits
 from firsthand.robot.model import RobotModel
 from firsthand.robot.retargeting import Retargeting, RetargetingResult
+from firsthand.space.hand_state import WRIST_POSITIONS, HandState, orthonormalize
+from firsthand.space.rotations import angle_between
 
 Array = NDArray[np.floating]
 
@@ -30,6 +35,8 @@ LONGEST_GAP_NS = 25 * TICK_NS  # made up for tick by tick; after a longer one co
 MOVING = ("engaging", "active", "holding")  # states of the safety gate in which the robot follows, or soon will again
 TIMING_TOLERANCE_NS = 1000
 LATE_JOINTS_NS = 5 * TICK_NS  # the joints that are known when the gate's state is heard may be so much older than it
+WAIT_FOR_SOURCE_NS = 500_000_000
+HAND_OVER_SPEED, HAND_OVER_TURN = 0.2, 0.8  # [m/s], [rad/s], on average, at which what differs between sources fades
 SOLVES_PER_ACTION = 3  # Gauss-Newton steps: neighbouring actions lie close together
 
 
@@ -49,6 +56,20 @@ class _Goal:
     observation_ns: int
 
 
+@dataclass(frozen=True)
+class _HandOver:
+    """What is left of the other source's last target."""
+
+    offset: Array  # (54,), its target minus the first one of the new source
+    since_ns: int
+    duration: float  # [s]
+
+    def left(self, now_ns: int) -> float:
+        """The share of the offset at a time, 1 to 0 with level ends."""
+        linear = min(max((now_ns - self.since_ns) / SECOND / self.duration, 0.0), 1.0)
+        return 1.0 - linear * linear * (3 - 2 * linear)
+
+
 class CommandStream:
     """Everything between targets and joint commands; its methods may be called from different threads.
 
@@ -57,17 +78,28 @@ class CommandStream:
         fade: How long the step between two chunks fades, [s].
         joints_timeout: Measured joints older than this stop the stream, [s].
         target_timeout: A teleop target older than this stops the stream, [s].
+        hand_over: How long the step between two sources fades at least, [s].
     """
 
     def __init__(
-        self, model: RobotModel, fade: float = 0.12, joints_timeout: float = 0.1, target_timeout: float = 0.2
+        self,
+        model: RobotModel,
+        fade: float = 0.12,
+        joints_timeout: float = 0.1,
+        target_timeout: float = 0.2,
+        hand_over: float = 0.5,
     ) -> None:
         self.idle = "nothing has come yet"  # why there is no command; empty while there is one
-        self._retargeting = Retargeting(model)
+        self._model, self._retargeting = model, Retargeting(model)
         self._governor = Governor(JointLimits.from_model(model), TICK)
         self._fade = fade
         self._joints_timeout_ns, self._target_timeout_ns = int(joints_timeout * SECOND), int(target_timeout * SECOND)
         self._source = SOURCES[0]
+        self._shortest_hand_over = hand_over
+        self._hand_over: _HandOver | None = None
+        self._new_source = False  # it has not had a target yet
+        self._waits_since_ns: int | None = None  # for that one
+        self._followed: _Goal | None = None  # in the last tick, whatever came of it
         self._gate_moves = True
         self._joints: JointReading | None = None
         self._timeline = ChunkTimeline(rate=25.0, fade=fade)
@@ -83,12 +115,14 @@ class CommandStream:
         return self._source
 
     def set_source(self, source: str) -> None:
-        """Follow another source, from its next target on."""
+        """Follow another source, from its newest target on if that is fresh, else from its next."""
         if source not in SOURCES:
             raise ValueError(f"expected a source of {', '.join(SOURCES)}, got {source!r}")
         with self._lock:
-            self._source = source
-            self._forget_targets()
+            if source == self._source:
+                return
+            self._source, self._new_source = source, True
+            self._hand_over = self._waits_since_ns = None
 
     def set_gate_state(self, state: str) -> None:
         """Hear what the safety gate does.
@@ -111,7 +145,7 @@ class CommandStream:
             self._joints = reading
 
     def add_chunk(self, chunk: Chunk, now_ns: int) -> bool:
-        """Take a policy's chunk; False if it is not the policy's turn, or the chunk is over or of too old a time.
+        """Take a policy's chunk; False if it is over, or of too old a time.
 
         Raises:
             ShapeError: Its times are not (i + 1) / rate.
@@ -120,18 +154,16 @@ class CommandStream:
         if chunk.times_ns[0] <= 0 or np.abs(due - chunk.times_ns).max() > TIMING_TOLERANCE_NS:
             raise ShapeError(f"expected actions due at (i + 1) / rate after the stamp, got {chunk.times_ns[:3]} ns ...")
         with self._lock:
-            if self._source != "policy" or chunk.stamp_ns < self._oldest_ns:
+            if chunk.stamp_ns < self._oldest_ns:
                 return False
             if abs(self._timeline.rate - chunk.rate) > 1e-3:
                 self._timeline = ChunkTimeline(chunk.rate, self._fade)
             return self._timeline.add(chunk.stamp_ns, chunk.actions, now_ns)
 
-    def set_target(self, target: StampedHandState) -> bool:
-        """Take a person's target; False if it is not their turn."""
+    def set_target(self, target: StampedHandState) -> None:
+        """Take a person's target."""
         with self._lock:
-            if self._source == "teleop":
-                self._teleop = target
-            return self._source == "teleop"
+            self._teleop = target
 
     def step(self, now_ns: int) -> StreamCommand | None:
         """Make the command for now.
@@ -145,12 +177,12 @@ class CommandStream:
             for tick_ns in () if self.idle else self._ticks_until(now_ns):
                 command = self._advance(tick_ns)
             if self.idle:
-                self._tick_ns = None
+                self._tick_ns = self._waits_since_ns = self._hand_over = self._followed = None
             return command
 
     def _advance(self, tick_ns: int) -> StreamCommand | None:
         self._tick_ns = tick_ns
-        goal = self._goal(tick_ns)
+        goal = self._followed = self._goal(tick_ns)
         if goal is None:
             self.idle = "no chunk covers this time" if self._source == "policy" else "no fresh teleop target"
             return None
@@ -172,6 +204,39 @@ class CommandStream:
         self._governor.reset(self._joints.positions)
 
     def _goal(self, now_ns: int) -> _Goal | None:
+        """What is to be followed now: what the source in force wants, with what is left of the one before."""
+        own = self._wanted(now_ns)
+        if self._new_source:
+            if own is None:
+                return self._held(now_ns)
+            self._new_source = False
+            self._hand_over = self._take_over(own.vector, now_ns)
+        if own is None or self._hand_over is None:
+            return own
+        left = self._hand_over.left(now_ns)
+        if left == 0.0:
+            self._hand_over = None
+            return own
+        return _Goal(orthonormalize(own.vector + left * self._hand_over.offset), own.observation_ns)
+
+    def _held(self, now_ns: int) -> _Goal | None:
+        """What was followed last, for a while."""
+        self._waits_since_ns = now_ns if self._waits_since_ns is None else self._waits_since_ns
+        return self._followed if now_ns - self._waits_since_ns <= WAIT_FOR_SOURCE_NS else None
+
+    def _take_over(self, after: Array, now_ns: int) -> _HandOver:
+        """From what was followed last, or from where the robot is, to the first target of another source."""
+        assert self._joints is not None, "a fault otherwise"
+        here = self._model.hand_state(self._joints.positions).to_vector
+        before = here() if self._followed is None else self._followed.vector
+        offset = before - after
+        distance = float(np.linalg.norm(offset[WRIST_POSITIONS].reshape(2, 3), axis=1).max())
+        old, new = HandState.from_vector(before), HandState.from_vector(after)
+        angle = float(angle_between(old.wrist_rotations, new.wrist_rotations).max())
+        duration = max(self._shortest_hand_over, distance / HAND_OVER_SPEED, angle / HAND_OVER_TURN)
+        return _HandOver(offset, now_ns, duration)
+
+    def _wanted(self, now_ns: int) -> _Goal | None:
         """What the source in force wants now."""
         if self._source == "policy":
             target = self._timeline.target(now_ns)
@@ -188,8 +253,8 @@ class CommandStream:
 
     def _forget_targets(self) -> None:
         self._timeline.clear()
-        self._teleop = None
-        self._tick_ns = None
+        self._teleop = self._followed = None
+        self._tick_ns = self._waits_since_ns = self._hand_over = None
 
 
 def solve_chunk(retargeting: Retargeting, chunk: Chunk, joints: Array) -> Array:

@@ -7,6 +7,7 @@ in       joint_states      JointState, measured
 out      hand_state        the measured 54 numbers
          joint_command     JointState at 250 Hz; silent where there is nothing to follow, and the gate holds
          joint_trajectory  each chunk as joints, positions only, as joint_trajectory_controller takes it
+         source            String, latched: whose targets are followed, policy or teleop, at every change
 service  set_source        SetBool: true follows the policy, false a person
 
 Commands are made on a thread of its own, at absolute times. In simulation time passes when the body says so: there, a
@@ -60,6 +61,9 @@ class KinematicsSettings:
     )
     target_timeout: float = setting(0.2, "A person's target is dropped after this, [s].", minimum=0.02, maximum=2.0)
     fade: float = setting(0.12, "How long the step from chunk to chunk fades, [s].", minimum=0.0, maximum=1.0)
+    hand_over: float = setting(
+        0.5, "How long the step between policy and person fades at least, [s].", minimum=0.05, maximum=5.0
+    )
     max_chunk_age: float = setting(2.0, "Chunks of observations older than this are refused, [s].", minimum=0.1)
 
 
@@ -70,7 +74,7 @@ class Kinematics(RunnableNode):
         super().__init__("kinematics", **options)
         self._settings = s = read_parameters(self, KinematicsSettings)
         self._model = RobotModel.load()  # for the executor's thread; the two below each work on a thread of their own
-        self._stream = CommandStream(RobotModel.load(), s.fade, s.joints_timeout, s.target_timeout)
+        self._stream = CommandStream(RobotModel.load(), s.fade, s.joints_timeout, s.target_timeout, s.hand_over)
         self._stream.set_source(s.source)
         self._chunk_retargeting = Retargeting(RobotModel.load())
         self._reading: JointReading | None = None
@@ -139,7 +143,8 @@ class Kinematics(RunnableNode):
             chunk = read_chunk(message)
             now_ns = self._now_ns()
             check_age("action_chunk", chunk.stamp_ns, now_ns, self._settings.max_chunk_age)
-            if self._stream.add_chunk(chunk, now_ns) and self._trajectories.get_subscription_count():
+            taken = self._stream.add_chunk(chunk, now_ns) and self._stream.source == "policy"
+            if taken and self._trajectories.get_subscription_count():
                 self._trajectory_worker.offer(chunk)
 
     def _on_target(self, message: bytes) -> None:
@@ -150,6 +155,7 @@ class Kinematics(RunnableNode):
 
     def _on_set_source(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._stream.set_source("policy" if request.data else "teleop")
+        self._sources.publish(String(data=self._stream.source))
         response.success, response.message = True, f"follows {self._stream.source}"
         return response
 
@@ -159,6 +165,8 @@ class Kinematics(RunnableNode):
         self._hand_states = self.create_publisher(MultiDOFJointTrajectory, "hand_state", PUBLISH)
         self._commands = self.create_publisher(JointState, "joint_command", PUBLISH)
         self._trajectories = self.create_publisher(JointTrajectory, "joint_trajectory", PUBLISH)
+        self._sources = self.create_publisher(String, "source", LATCHED)
+        self._sources.publish(String(data=self._stream.source))
 
     def _listen(self) -> None:
         self._joints_in, self._chunks_in = Intake(self, "joint_states"), Intake(self, "action_chunk")

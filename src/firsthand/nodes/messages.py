@@ -100,7 +100,7 @@ def read_chunk(message: bytes | MultiDOFJointTrajectory) -> Chunk:
         ShapeError: No points, a body missing, numbers that are not finite, rotations that are none, times that do
             not rise, or another frame than the robot's.
     """
-    trajectory = _trajectory(message)
+    trajectory = read_trajectory(message)
     vectors = vectors_from_transforms(trajectory.frame_id, trajectory.names, trajectory.transforms)
     if (np.diff(trajectory.times_ns) <= 0).any():
         raise ShapeError("expected time_from_start to rise from point to point")
@@ -198,7 +198,12 @@ def _write_states(vectors: Array, stamp_ns: int, times_ns: NDArray[np.int64]) ->
     return cdr.encode(cdr.Trajectory(int(stamp_ns), ROBOT_FRAME, FRAMES, times_ns, transforms_from_vectors(vectors)))
 
 
-def _trajectory(message: bytes | MultiDOFJointTrajectory) -> cdr.Trajectory:
+def read_trajectory(message: bytes | MultiDOFJointTrajectory) -> cdr.Trajectory:
+    """A trajectory of any bodies as arrays.
+
+    Raises:
+        ShapeError: The bytes are none.
+    """
     if isinstance(message, MultiDOFJointTrajectory):
         return _from_typed(message)
     fast = cdr.decode(message)

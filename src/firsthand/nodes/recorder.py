@@ -1,29 +1,40 @@
-"""recorder: writes topics into a rosbag2 MCAP, as they come over the wire.
+"""recorder: writes topics into rosbag2 MCAPs as they come over the wire, one bag an episode.
 
 in        the topics of the parameter `topics`, serialized
-services  ~/start, ~/stop    Trigger: the node starts with a recording unless `autostart` is off
+          ~/task      std_msgs/String: what is about to be shown, of this episode and those after it
+          ~/label     std_msgs/String: how the episode in progress, or the last one, went
+out       ~/state     std_msgs/String, latched: "ready: ...", "recording: ..." or "failed: ..."
+services  ~/start, ~/stop, ~/toggle, ~/discard    Trigger
+          Without `autostart` the node waits for the first of them.
 
 A bag's time line is the node's clock at arrival: simulated time where there is /clock, so that a replay keeps the order
-of things. Capture stamps stay inside the messages.
+of things. Capture stamps stay inside the messages. An episode that was stopped is judged by `firsthand report`, in a
+process of its own; what it says is added to the state.
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.subscription import Subscription
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from firsthand.bags.session import RecordingSession, summary_in_words
 from firsthand.bags.storage import BagSettings
-from firsthand.bags.write import BagSummary, BagWriter, Topic
+from firsthand.bags.write import BagSummary, Topic
 from firsthand.errors import BagError
 from firsthand.nodes.diagnostics import ERROR, OK, Diagnostics, Status
+from firsthand.nodes.intake import Intake
+from firsthand.nodes.judge import Judge
 from firsthand.nodes.parameters import read_parameters, setting
 from firsthand.nodes.process import MEGABYTE, RunnableNode, run
-from firsthand.nodes.qos import LATCHED, RECORD
+from firsthand.nodes.qos import EVERY, LATCHED, RECORD
 from firsthand.nodes.topics import NamedTopic, message_class, read_topic
 
 TOPICS = (
@@ -31,19 +42,24 @@ TOPICS = (
     "right/color/rect/image/compressed",
     "left/color/rect/camera_info",
     "right/color/rect/camera_info",
+    "teleop/hands",
+    "teleop/target",
+    "teleop/status",
+    "source",
     "joint_states",
     "joint_command",
     "motor_command",
     "hand_state",
     "action_chunk",
-    "teleop/target",
     "joint_trajectory",
     "gate_state",
+    "estop",
     "simulation/state",
     "simulation/status",
     "policy/markers",
     "/diagnostics",
 )
+WATCH_PERIOD = 0.2  # [s]
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,11 @@ class RecorderSettings:
     folder: str = setting("recordings", "Where bags go that have no name of their own.")
     topics: tuple[str, ...] = setting(TOPICS, "Topics to record: 'name', or 'name type' for one that is not ours.")
     autostart: bool = setting(True, "Whether to record from the start, or wait for ~/start.")
+    task: str = setting("", "What is shown, in words; ~/task changes it.")
+    judge: bool = setting(True, "Whether a quality report is made of every bag when it is finished.")
+    reserve: int = setting(
+        200, "What recording leaves free on the disk: a bag is finished before, [MiB].", minimum=0, maximum=1000000
+    )
     queue_size: int = setting(
         64, "What may wait for the disk before messages are dropped, [MiB].", minimum=1, maximum=4096
     )
@@ -61,106 +82,153 @@ class RecorderSettings:
 
 
 class Recorder(RunnableNode):
-    """Passes bytes from subscriptions to a BagWriter, whose thread waits for the disk."""
+    """Passes bytes from subscriptions to a RecordingSession, whose thread waits for the disk."""
 
     def __init__(self, **options: object) -> None:
         super().__init__("recorder", **options)
-        self._settings = read_parameters(self, RecorderSettings)
-        self._topics = [read_topic(text) for text in self._settings.topics]
+        s = read_parameters(self, RecorderSettings)
+        self._topics = [read_topic(text) for text in s.topics]
         self._classes = [message_class(one.type) for one in self._topics]  # fails before there is a bag
-        self._writer: BagWriter | None = None
+        self.session = RecordingSession(
+            [Topic(self.resolve_topic_name(one.name), one.type, one.latched) for one in self._topics],
+            Path(s.folder),
+            Path(s.bag) if s.bag else None,
+            BagSettings(version=s.format_version, queue_bytes=s.queue_size * MEGABYTE),
+            reserve=s.reserve * MEGABYTE,
+        )
+        self.session.set_task(s.task)
         self._listeners: list[Subscription] = []
         self._early = 0  # messages before the first /clock
-        self._recordings = 0
-        self.create_service(Trigger, "~/start", self._on_start)
-        self.create_service(Trigger, "~/stop", self._on_stop)
+        self._shown = ""
+        self._output = self.create_publisher(String, "~/state", LATCHED)
+        self._verdicts: SimpleQueue[tuple[Path, str]] = SimpleQueue()
+        self._judge = Judge(lambda bag, verdict: self._verdicts.put((bag, verdict))) if s.judge else None
+        self._words = Intake(self, "task and label")
+        self._offer_control()
         Diagnostics(self).add("recording", self._status)
-        if self._settings.autostart:
+        if s.autostart:
             self.start_recording()
+        self._show()
 
     def start_recording(self) -> Path:
         """Open a new bag and listen.
 
         Raises:
-            BagError: One is being recorded already, or the folder exists.
+            BagError: One is being recorded already, its folder exists, or the disk is full.
         """
-        if self._writer is not None:
-            raise BagError(f"already recording to {self._writer.summary().path}")
-        topics = [Topic(self.resolve_topic_name(one.name), one.type, one.latched) for one in self._topics]
-        settings = BagSettings(version=self._settings.format_version, queue_bytes=self._settings.queue_size * MEGABYTE)
-        self._writer = BagWriter(self._next_path(), topics, settings)
-        self._recordings += 1
+        path = self.session.start()
         self._early = 0
         self._listeners = [self._listen(*one) for one in zip(self._topics, self._classes, strict=True)]
-        path = self._writer.summary().path
-        self.get_logger().info(f"recording {len(topics)} topics to {path}")
+        self.get_logger().info(f"recording {len(self._topics)} topics to {path}")
         return path
 
     def stop_recording(self) -> BagSummary | None:
-        """Stop listening and finish the bag; None if nothing was being recorded."""
-        for listener in self._listeners:
-            self.destroy_subscription(listener)
-        self._listeners = []
-        writer, self._writer = self._writer, None
-        if writer is None:
-            return None
-        summary = writer.close()
-        self.get_logger().info(f"wrote {summary.path}: {_in_words(summary)}")
+        """Stop listening and finish the bag; None if nothing was being recorded.
+
+        Raises:
+            BagError: The disk failed.
+        """
+        self._stop_listening()
+        summary = self.session.stop()
+        if summary is not None:
+            self.get_logger().info(f"wrote {summary.path}: {summary_in_words(summary)}")
+            if self._judge is not None:
+                self._judge.ask(summary.path)
         return summary
 
     def shutdown(self) -> None:
-        """Finish the bag."""
+        """Finish the bag, and the report on it."""
         try:
             self.stop_recording()
         except BagError as error:
-            self.fail(error)
+            self._fail(error)
+        if self._judge is not None:
+            self._judge.close()
+
+    def _offer_control(self) -> None:
+        commands: dict[str, Callable[[], str]] = {
+            "start": self._start, "stop": self._stop, "toggle": self._toggle, "discard": self._discard,
+        }  # fmt: skip
+        for name, command in commands.items():
+            self.create_service(Trigger, f"~/{name}", partial(self._answer, command))
+        self.create_subscription(String, "~/task", partial(self._on_words, self.session.set_task), EVERY)
+        self.create_subscription(String, "~/label", partial(self._on_words, self.session.set_label), EVERY)
+        self.create_timer(WATCH_PERIOD, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _answer(self, command: Callable[[], str], _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        try:
+            response.message, response.success = command(), True
+        except BagError as error:
+            self.get_logger().warning(str(error))
+            response.message, response.success = str(error), False
+        self._show()
+        return response
+
+    def _start(self) -> str:
+        return str(self.start_recording())
+
+    def _stop(self) -> str:
+        summary = self.stop_recording()
+        if summary is None:
+            raise BagError("nothing was being recorded")
+        return f"{summary.path}: {summary_in_words(summary)}"
+
+    def _toggle(self) -> str:
+        return self._start() if self.session.summary() is None else self._stop()
+
+    def _discard(self) -> str:
+        self._stop_listening()
+        return str(self.session.discard())
+
+    def _on_words(self, use: Callable[[str], object], message: String) -> None:
+        with self._words.reading():
+            use(message.data)
+        self._show()
+
+    def _watch(self) -> None:
+        if self.session.watch():
+            self._stop_listening()
+            self._fail(BagError(self.session.state.text))
+        while not self._verdicts.empty():  # the judge has a thread of its own
+            bag, verdict = self._verdicts.get()
+            self.get_logger().info(f"{bag}: {verdict}")
+            self.session.judge(bag, verdict)
+        self._show()
+
+    def _fail(self, error: BagError) -> None:
+        """Say that a recording is lost in part; the node lives on for the next one, and its exit code will tell."""
+        self.get_logger().error(str(error))
+        self.failure = error
+
+    def _show(self) -> None:
+        """Publish the state if it has changed."""
+        text = str(self.session.state)
+        if text != self._shown:
+            self._shown = text
+            self._output.publish(String(data=text))
 
     def _listen(self, topic: NamedTopic, kind: Any) -> Subscription:
         name = self.resolve_topic_name(topic.name)
         qos = LATCHED if topic.latched else RECORD
-        callback = partial(self._on_message, name)
-        return self.create_subscription(kind, topic.name, callback, qos, raw=True)
+        return self.create_subscription(kind, topic.name, partial(self._on_message, name), qos, raw=True)
+
+    def _stop_listening(self) -> None:
+        for listener in self._listeners:
+            self.destroy_subscription(listener)
+        self._listeners = []
 
     def _on_message(self, topic: str, data: bytes) -> None:
         stamp_ns = self.get_clock().now().nanoseconds
-        if self._writer is None:  # stopped while this message waited for the executor
-            return
         if stamp_ns == 0:  # simulated time that has not begun
             self._early += 1
             return
-        try:
-            self._writer.write(topic, stamp_ns, data)
-        except BagError as error:
-            self.fail(error)
-
-    def _next_path(self) -> Path:
-        if not self._settings.bag:
-            return Path(self._settings.folder) / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
-        path = Path(self._settings.bag)
-        return path if self._recordings == 0 else path.with_name(f"{path.name}_{self._recordings + 1}")
-
-    def _on_start(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        try:
-            response.message, response.success = str(self.start_recording()), True
-        except BagError as error:
-            response.message, response.success = str(error), False
-        return response
-
-    def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        try:
-            summary = self.stop_recording()
-        except BagError as error:
-            response.message, response.success = str(error), False
-        else:
-            response.success = summary is not None
-            response.message = f"{summary.path}: {_in_words(summary)}" if summary else "nothing was being recorded"
-        return response
+        self.session.write(topic, stamp_ns, data)
 
     def _status(self) -> Status:
-        if self._writer is None:
-            return Status(OK, "not recording")
-        summary = self._writer.summary()
-        dropped = sum(summary.dropped.values())
+        summary, state = self.session.summary(), self.session.state
+        if summary is None:
+            return Status(ERROR if state.word == "failed" else OK, "not recording; " + str(state))
+        dropped = sum(summary.dropped.values()) + self.session.lost
         return Status(
             ERROR if dropped else OK,
             f"recording to {summary.path}",
@@ -171,12 +239,6 @@ class Recorder(RunnableNode):
                 "before the first clock": self._early,
             },
         )
-
-
-def _in_words(summary: BagSummary) -> str:
-    dropped = sum(summary.dropped.values())
-    text = f"{sum(summary.written.values())} messages, {summary.bytes / 1e6:.1f} MB"
-    return f"{text}, {dropped} dropped because the disk was too slow" if dropped else text
 
 
 def main() -> int:

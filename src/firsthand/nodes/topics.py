@@ -22,9 +22,14 @@ TYPES = {
     "motor_command": JOINT_STATE,
     "hand_state": STATES,
     "action_chunk": STATES,
+    "teleop/hands": STATES,
     "teleop/target": STATES,
+    "teleop/status": "std_msgs/msg/String",
+    "source": "std_msgs/msg/String",
     "joint_trajectory": "trajectory_msgs/msg/JointTrajectory",
     "gate_state": "std_msgs/msg/String",
+    "recorder/state": "std_msgs/msg/String",
+    "estop": "std_msgs/msg/Bool",
     "simulation/state": JOINT_STATE,
     "simulation/status": "diagnostic_msgs/msg/DiagnosticArray",
     "policy/markers": "visualization_msgs/msg/MarkerArray",
@@ -33,7 +38,7 @@ TYPES = {
 }
 """Topic to type; names as the nodes know them, before any remapping."""
 
-LATCHED_TOPICS = ("gate_state", "/tf_static")
+LATCHED_TOPICS = ("gate_state", "source", "teleop/status", "recorder/state", "/tf_static")
 """Those whose last message also reaches who comes late."""
 
 

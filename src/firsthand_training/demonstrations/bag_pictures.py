@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,8 +80,14 @@ def at_rate(pairs: Stamps, fps: int, path: Path) -> tuple[Stamps, NDArray[np.boo
     return pairs[kept], np.diff(pauses[kept], prepend=0) > 0
 
 
-def decode_pairs(bag: Bag, stamps: Stamps) -> Iterator[Picture]:
-    """Decode the pairs with these stamps in order, each (2, H, W, 3) RGB; what waits for its partner is few."""
+def decode_pairs(bag: Bag, stamps: Stamps, size: tuple[int, int] | None = None) -> Iterator[Picture]:
+    """Decode the pairs with these stamps in order, each (2, H, W, 3) RGB; what waits for its partner is few.
+
+    Args:
+        bag: An open one.
+        stamps: (N, 2), left and right.
+        size: Height and width to shrink them to, [px]; None leaves them.
+    """
     topics = [bag.find_topic(LEFT_IMAGES), bag.find_topic(RIGHT_IMAGES)]
     wanted = [set(stamps[:, side].tolist()) for side in (0, 1)]
     waiting: list[dict[int, Picture]] = [{}, {}]
@@ -89,12 +96,18 @@ def decode_pairs(bag: Bag, stamps: Stamps) -> Iterator[Picture]:
     for raw in bag.raw_messages(topics):
         side, stamp = topics.index(raw.topic), bag.header_stamp_ns(raw) or 0
         if stamp in wanted[side]:
-            waiting[side][stamp] = picture(bag.decode(raw))
+            waiting[side][stamp] = _sized(picture(bag.decode(raw)), size)
         while pair is not None and pair[0] in waiting[0] and pair[1] in waiting[1]:
             yield _stacked(waiting[0].pop(pair[0]), waiting[1].pop(pair[1]), bag.path)
             pair = next(due, None)
     if pair is not None:
         raise BagError(f"{bag.path}: the pictures taken at {pair[0]} and {pair[1]} ns are not where the index has them")
+
+
+def _sized(image: Picture, size: tuple[int, int] | None) -> Picture:
+    if size is None or image.shape[:2] == size:
+        return image
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _stacked(left: Picture, right: Picture, path: Path) -> Picture:

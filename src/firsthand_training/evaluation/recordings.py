@@ -9,7 +9,8 @@ import numpy as np
 from firsthand.errors import EpisodeError
 from firsthand.policy.session import Policy
 from firsthand.vision.encoders import open_encoder
-from firsthand_training.demonstrations.from_bag import BagConversion, convert_bag
+from firsthand_training.demonstrations.bag_conversion import BagConversion
+from firsthand_training.demonstrations.from_bag import convert_bag
 from firsthand_training.episodes.layout import CAMERAS, INFO_PATH
 from firsthand_training.episodes.read import Episodes
 from firsthand_training.evaluation.open_loop import OpenLoopReport, Recording, evaluate_open_loop

@@ -1,1 +1,1 @@
-"""One interface, several bodies: mock here, MuJoCo in simulation/, the real H1-2 next."""
+"""One interface, several bodies: mock and the real H1-2 here, MuJoCo in simulation/."""

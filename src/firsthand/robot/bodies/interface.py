@@ -4,6 +4,7 @@ A body holds the motors (or what stands for them) and advances one control tick 
 are the safety gate's, in front of it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +26,7 @@ class MotorCommand:
 
     positions: Array  # (26,), [rad]
     stiffness: float = 1.0  # 1 holds with full gains, 0 only damps
+    released: bool = False  # nobody drives: a robot with a controller of its own gets its arms back, gently
 
     def __post_init__(self) -> None:
         """Refuse what no motor may get.
@@ -49,6 +51,16 @@ class BodyState:
     stamp_ns: int
     positions: Array  # (26,), [rad]
     velocities: Array  # (26,), [rad/s]
+    missing: str = ""  # why the above is not to be relied on (too old, another robot); empty while all is well
+
+
+@dataclass(frozen=True)
+class BodyHealth:
+    """How the body does, for diagnostics."""
+
+    message: str
+    well: bool
+    values: Mapping[str, object]  # numbers behind it, by name with unit
 
 
 class Body(Protocol):
