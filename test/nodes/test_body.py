@@ -136,14 +136,6 @@ def test_the_estop_topic_stops_and_never_clears(ros, mock, reliability):
     rig.wait_for("disengaged")
 
 
-def test_an_estop_that_was_published_before_the_body_started_counts(ros, mock):
-    early = ros.node("operator")
-    early.create_publisher(Bool, "estop", LATCHED).publish(Bool(data=True))
-    rig = mock(engage_on_start=True)
-    rig.wait_for("stopped")
-    assert "stopped" in rig.call("engage", True).message
-
-
 def test_bad_commands_are_refused_and_the_gate_holds(ros, mock):
     rig = mock(hold_time=30.0).engaged()
     good, rig.answer = rig.answer, None

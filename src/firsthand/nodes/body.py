@@ -1,8 +1,8 @@
 """body: owns the motors, or what stands in for them, and the last safety gate.
 
 in        joint_command      JointState, what is wanted, at 250 Hz
-          estop              Bool: true is the emergency stop, from whoever says so and however it is offered;
-                             false says nothing, the service alone leads out
+          estop              Bool: true is the emergency stop, whoever says so; false says nothing: the service
+                             alone leads out
           action_chunk, right/color/rect/camera_info
                              their stamps only: simulated time waits for a slow policy and a slow camera
 out       joint_states       what was measured
