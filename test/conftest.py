@@ -129,3 +129,36 @@ def dds_domain(cyclonedds) -> Iterator[int]:
     domain_coordinator = pytest.importorskip("domain_coordinator")
     with domain_coordinator.domain_id() as domain:
         yield 100 + domain
+
+
+class FakeRobotProcess:
+    """`firsthand fake-robot` in a process of its own."""
+
+    def __init__(self, domain: int, *options: str) -> None:
+        command = [sys.executable, "-u", "-m", "firsthand.command", "fake-robot", "--domain", str(domain), *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.lines = [self.process.stdout.readline()]
+        assert self.lines[0].startswith("an H1-2"), "the fake robot did not start"
+
+    def end(self) -> str:
+        """End it as a terminal does; returns the last thing that it said."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            self.lines += self.process.communicate(timeout=TIMEOUT)[0].splitlines()
+        return self.lines[-1]
+
+
+@pytest.fixture
+def fake_robot(dds_domain: int) -> Iterator[Callable[..., FakeRobotProcess]]:
+    """Starts fake robots on the test's own domain."""
+    pytest.importorskip("mujoco")
+    running = []
+
+    def start(*options: str) -> FakeRobotProcess:
+        running.append(FakeRobotProcess(dds_domain, *options))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.end()

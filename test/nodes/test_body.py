@@ -3,10 +3,10 @@ import pytest
 
 pytest.importorskip("rclpy")
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
-from std_msgs.msg import String
+from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
@@ -116,6 +116,23 @@ def test_the_estop_is_latched(ros, mock):
     rig.wait_for("disengaged")
     rig.engaged()
     assert rig.call("engage", False).success
+    rig.wait_for("disengaged")
+
+
+@pytest.mark.parametrize("reliability", ["best effort", "reliable"])
+def test_the_estop_topic_stops_and_never_clears(ros, mock, reliability):
+    rig = mock().engaged()
+    policy = ReliabilityPolicy.BEST_EFFORT if reliability == "best effort" else ReliabilityPolicy.RELIABLE
+    publisher = rig.node.create_publisher(Bool, "estop", QoSProfile(depth=1, reliability=policy))
+    ros.spin_until(publisher.get_subscription_count, what="the body to listen")
+    publisher.publish(Bool(data=False))
+    assert rig.gate[-1] == "active"
+    while rig.gate[-1] != "stopped":
+        publisher.publish(Bool(data=True))  # what is sent with best effort may be lost
+        ros.executor.spin_once(timeout_sec=0.05)
+    publisher.publish(Bool(data=False))
+    assert not rig.call("engage", True).success
+    assert rig.call("estop", False).success
     rig.wait_for("disengaged")
 
 

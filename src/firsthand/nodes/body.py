@@ -1,8 +1,8 @@
 """body: owns the motors, or what stands in for them, and the last safety gate.
 
 in        joint_command      JointState, what is wanted, at 250 Hz
-          estop              Bool: true is the emergency stop, from whoever says so and however it is offered;
-                             false says nothing, the service alone leads out
+          estop              Bool: true is the emergency stop, whoever says so; false says nothing: the service
+                             alone leads out
           action_chunk, right/color/rect/camera_info
                              their stamps only: simulated time waits for a slow policy and a slow camera
 out       joint_states       what was measured
@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -269,7 +270,7 @@ class BodyNode(RunnableNode):
         diagnostics.add("pacing", self._pacing.status)
         diagnostics.add("control thread", lambda: thread_status(self._control.statistics()))
         if isinstance(self._body, H12Body):
-            diagnostics.add("robot", self._robot_status)
+            diagnostics.add("robot", partial(_robot_status, self._body))
         self._simulation = self._show_simulation(diagnostics) if self._settings.body == "simulated" else None
 
     def _watch_trials(self) -> "TrialWatch | None":
@@ -379,10 +380,6 @@ class BodyNode(RunnableNode):
         )
         return SafetyGate(self._limits, times, self._self_collision)
 
-    def _robot_status(self) -> Status:
-        health = self._body.health()
-        return Status(OK if health.well else ERROR, health.message, health.values)
-
     def _gate_status(self) -> Status:
         status = self._gate.status
         age = status.command_age_ns
@@ -427,6 +424,11 @@ def _robot_settings(s: BodyNodeSettings) -> H12Settings:
         hand_state_timeout=s.hand_state_timeout,
         check_crc=s.check_crc,
     )
+
+
+def _robot_status(body: H12Body) -> Status:
+    health = body.health()
+    return Status(OK if health.well else ERROR, health.message, health.values)
 
 
 def _respond(response: SetBool.Response, answer: Answer) -> SetBool.Response:

@@ -20,6 +20,5 @@ CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """What changes seldom, of which no change may be missed, and which late readers need too: the gate's state."""
 
-ESTOP_READERS = (QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT), LATCHED)
-"""Between them they hear every publisher of an emergency stop: the first any that speaks now, the second what was said
-before; one that offers both is heard twice, which does no harm."""
+ESTOP_READERS = (EVERY, LATEST)
+"""Between them they hear every publisher of an emergency stop, surely where it offers that; twice does no harm."""

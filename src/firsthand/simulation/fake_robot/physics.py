@@ -24,6 +24,7 @@ LOWER_LIMITS = (
 LOWER_TORQUE = np.array([200.0, 200, 200, 300, 60, 40, 200, 200, 200, 300, 60, 40, 200])  # [Nm]
 INERTIA = 0.5  # [kg m2], of such a rotor
 FRICTION = 1.0  # [Nm s/rad], so that a limp one comes to rest
+ARM_FRICTION, WRIST_FRICTION = 2.0, 0.5  # [Nm s/rad], of gears: limp arms sink instead of swinging
 
 
 class Physics:
@@ -45,6 +46,7 @@ class Physics:
         self._arm_qpos, self._hand_qpos = self.scene.joint_qpos[ARMS_SLICE], self.scene.joint_qpos[HANDS_SLICE]
         self._arm_dof, self._hand_dof = self.scene.joint_qvel[ARMS_SLICE], self.scene.joint_qvel[HANDS_SLICE]
         model.actuator_gainprm[self._arms, 0] = 1.0  # the offset of MotorGains goes in as it is
+        model.dof_damping[self._arm_dof] = [WRIST_FRICTION if "wrist" in name else ARM_FRICTION for name in ARMS]
         robot = RobotModel.load()
         self._finger_step = robot.velocity_limits[HANDS_SLICE] * PHYSICS_STEP
         self._finger_limits = robot.lower[HANDS_SLICE], robot.upper[HANDS_SLICE]
