@@ -94,6 +94,7 @@ setup(
             "recorder = firsthand.nodes.recorder:main",
             "player = firsthand.nodes.player:main",
             "headset = firsthand.nodes.headset:main",
+            "fake_headset = firsthand.nodes.fake_headset:main",
             "teleop = firsthand.nodes.teleop:main",
         ],
     },
