@@ -99,6 +99,7 @@ setup(
             "keys = firsthand.nodes.keys:main",
             "player = firsthand.nodes.player:main",
             "headset = firsthand.nodes.headset:main",
+            "fake_headset = firsthand.nodes.fake_headset:main",
             "teleop = firsthand.nodes.teleop:main",
         ],
     },

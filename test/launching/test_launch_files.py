@@ -28,6 +28,15 @@ VARIATIONS = {
         "real_time_factor": ("1.0", "2"),
     },
     "record": {"bag": ("", "2026"), "record": ("", "recordings"), "duration": ("0", "20")},
+    "teleop": {
+        "bag": ("", "2026"),
+        "duration": ("0", "20"),
+        "checkpoint": ("", "push"),
+        "motion": ("reach", "session.npz"),
+        "operator": ("", "ada.json"),
+        "address": ("127.0.0.1:12345", "192.168.1.20"),
+        "body": ("simulated", "mock"),
+    },
     "replay": {"checkpoint": ("", "push"), "record": ("", "again"), "rate": ("0.5", "2")},
 }
 
@@ -61,7 +70,7 @@ def parameters_of(process):
 
 
 def test_there_are_launch_files():
-    assert {"rollout", "record", "replay"} <= {name_of(path) for path in FILES}
+    assert {"rollout", "record", "replay", "teleop"} <= {name_of(path) for path in FILES}
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
@@ -124,6 +133,23 @@ def test_all_but_the_maker_of_time_follow_the_clock():
     processes = plan(find_launch_file("rollout"))
     follows = {process.name.rpartition("-")[0]: "use_sim_time:=True" in process.command for process in processes}
     assert follows == {"camera": True, "features": True, "policy": True, "kinematics": True, "body": False}
+
+
+def test_the_teleoperation_graph_of_a_laptop_and_of_a_robot():
+    names = [process.name for process in plan(find_launch_file("teleop"))]
+    assert names == ["camera-1", "fake_headset-2", "headset-3", "teleop-4", "kinematics-5", "body-6"]
+    given = {
+        "body": "h1_2",
+        "headset": "vision_pro",
+        "address": "192.168.1.20",
+        "cameras": "none",
+        "bag": "recordings/x",
+    }
+    processes = plan(find_launch_file("teleop"), given)
+    assert [process.name for process in processes] == ["recorder-1", "headset-2", "teleop-3", "kinematics-4", "body-5"]
+    assert not any("use_sim_time:=True" in process.command for process in processes)
+    assert parameters_of(processes[-1])["publish_clock"] is False
+    assert parameters_of(processes[1])["address"] == "192.168.1.20"
 
 
 def test_the_end_of_the_body_is_the_end():

@@ -1,19 +1,22 @@
 """The commands `firsthand headset` and `firsthand fake-headset`."""
 
 import argparse
-import contextlib
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from firsthand.errors import HeadsetError
-from firsthand.headset.fake_tracking_streamer import FAULTS, FakeTrackingStreamer, Fault
-from firsthand.headset.hand_motion import GESTURES, MOTIONS, GeneratedMotion, Gesture, Motion, RecordedMotion
+from firsthand.headset.fake_tracking_streamer import FAULTS, FakeTrackingStreamer, read_fault
+from firsthand.headset.hand_motion import GESTURES, MOTIONS, read_gesture
 from firsthand.headset.hands_sample import HandsSample
-from firsthand.headset.recording import load_recording, save_recording
+from firsthand.headset.recording import make_motion, save_recording
 from firsthand.headset.tracking_streamer import TrackingStreamer
 from firsthand.headset.tracking_streamer_messages import PORT
+
+T = TypeVar("T")
 
 FAKE = """Serve hands as a Vision Pro with Tracking Streamer does, without one.
 
@@ -35,11 +38,11 @@ def add_fake_headset_command(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.formatter_class = FAKE, argparse.RawDescriptionHelpFormatter
     parser.add_argument("--motion", default="reach", help=f"{', '.join(MOTIONS)}, or a recording's file; default reach")
     parser.add_argument(
-        "--do", type=_gesture, action="append", default=[], metavar="GESTURE@TIME",
+        "--do", type=_argument(read_gesture), action="append", default=[], metavar="GESTURE@TIME",
         help=f"a gesture ({', '.join(GESTURES)}) at a time, [s]; may be given several times",
     )  # fmt: skip
     parser.add_argument(
-        "--fault", type=_fault, action="append", default=[], metavar="NAME@TIME[:DURATION]",
+        "--fault", type=_argument(read_fault), action="append", default=[], metavar="NAME@TIME[:DURATION]",
         help=f"one of {', '.join(FAULTS)}, at a time for so long, [s]; may be given several times",
     )  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets other computers in")
@@ -65,7 +68,7 @@ def run_fake_headset(options: argparse.Namespace) -> int:
             f"expected a rate of 1 to 1000 Hz and 1 to 10 repeats, got {options.rate}, {options.repeats}"
         )
     server = FakeTrackingStreamer(
-        _motion(options.motion, tuple(options.do)), host=options.host, port=options.port, rate=options.rate,
+        make_motion(options.motion, tuple(options.do)), host=options.host, port=options.port, rate=options.rate,
         repeats=options.repeats, faults=tuple(options.fault),
     )  # fmt: skip
     server.start()
@@ -131,26 +134,13 @@ def _until_stopped(seconds: float, every_second: object = None) -> None:
             return
 
 
-def _motion(name: str, gestures: tuple[Gesture, ...]) -> Motion:
-    if name in MOTIONS or not Path(name).exists():
-        return GeneratedMotion(name, gestures)
-    if gestures:
-        raise HeadsetError("a recording has its own gestures; leave --do out")
-    return RecordedMotion(load_recording(Path(name)))
+def _argument(read: Callable[[str], T]) -> Callable[[str], T]:
+    """For argparse, which shows the text of its own errors only."""
 
+    def convert(text: str) -> T:
+        try:
+            return read(text)
+        except HeadsetError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
 
-def _gesture(text: str) -> Gesture:
-    name, _, when = text.partition("@")
-    with contextlib.suppress(ValueError):
-        if name in GESTURES:
-            return Gesture(name, float(when))
-    raise argparse.ArgumentTypeError(f"expected GESTURE@TIME with a gesture of {', '.join(GESTURES)}, got {text!r}")
-
-
-def _fault(text: str) -> Fault:
-    name, _, when = text.partition("@")
-    start, _, duration = when.partition(":")
-    with contextlib.suppress(ValueError):
-        if name in FAULTS:
-            return Fault(name, float(start), float(duration) if duration else 1.0)
-    raise argparse.ArgumentTypeError(f"expected NAME@TIME[:DURATION] with a name of {', '.join(FAULTS)}, got {text!r}")
+    return convert

@@ -60,6 +60,20 @@ class Fault:
             raise HeadsetError(f"expected a fault of {', '.join(FAULTS)}, got {self.name!r}")
 
 
+def read_fault(text: str) -> Fault:
+    """A fault out of "name@start" or "name@start:duration".
+
+    Raises:
+        HeadsetError: It is none.
+    """
+    name, _, when = text.partition("@")
+    start, _, duration = when.partition(":")
+    try:
+        return Fault(name, float(start), float(duration) if duration else DEFAULT_DURATION)
+    except ValueError as error:
+        raise HeadsetError(f"expected NAME@TIME[:DURATION] with a name of {', '.join(FAULTS)}, got {text!r}") from error
+
+
 def device_update(person: Person) -> HandUpdate:
     """A wearer in the device's own axes."""
     from_world = WORLD_FROM_HEADSET.T

@@ -52,6 +52,23 @@ class Gesture:
     name: str
     start: float
 
+    def __post_init__(self) -> None:
+        if self.name not in GESTURES:
+            raise HeadsetError(f"expected a gesture of {', '.join(GESTURES)}, got {self.name!r}")
+
+
+def read_gesture(text: str) -> Gesture:
+    """A gesture out of "name@time".
+
+    Raises:
+        HeadsetError: It is none.
+    """
+    name, _, when = text.partition("@")
+    try:
+        return Gesture(name, float(when))
+    except ValueError as error:
+        raise HeadsetError(f"expected GESTURE@TIME with a gesture of {', '.join(GESTURES)}, got {text!r}") from error
+
 
 class GeneratedMotion:
     """One of MOTIONS, with gestures.
@@ -66,10 +83,8 @@ class GeneratedMotion:
     def __init__(self, name: str = "reach", gestures: tuple[Gesture, ...] = (), seed: int = 0) -> None:
         if name not in MOTIONS:
             raise HeadsetError(f"expected a motion of {', '.join(MOTIONS)} or a recording's file, got {name!r}")
-        for gesture in gestures:
-            if gesture.name not in GESTURES:
-                raise HeadsetError(f"expected a gesture of {', '.join(GESTURES)}, got {gesture.name!r}")
-        self._name, self._gestures = name, gestures
+        self.gestures = gestures
+        self._name = name
         self._rng = np.random.default_rng(seed)
 
     def at(self, time: float) -> Person:
@@ -79,7 +94,7 @@ class GeneratedMotion:
         offsets = swing * np.array([0.07, 0.06, 0.05]) * np.sin(phases)
         places = WRISTS + offsets
         hands = [self._pose(time, side) for side in (0, 1)]
-        for gesture in self._gestures:
+        for gesture in self.gestures:
             share = _share(time - gesture.start, CLUTCH_TIME if gesture.name == "clutch" else STOP_TIME)
             if gesture.name == "clutch":
                 hands = [_between(hand, pinch((3,), others=0.2), share) for hand in hands]

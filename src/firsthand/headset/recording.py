@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from firsthand.errors import HeadsetError
+from firsthand.headset.hand_motion import MOTIONS, GeneratedMotion, Gesture, Motion, RecordedMotion
 from firsthand.headset.hands_sample import JOINTS, HandsSample
 
 KEYS = ("stamps_ns", "world_from_head", "world_from_joints", "tracked")
@@ -50,3 +51,16 @@ def load_recording(path: Path) -> list[HandsSample]:
         HandsSample(int(stamp), head.astype(float), hands.astype(float), (bool(left), bool(right)))
         for stamp, head, hands, (left, right) in zip(stamps, heads, joints, tracked, strict=True)
     ]
+
+
+def make_motion(name: str, gestures: tuple[Gesture, ...] = ()) -> Motion:
+    """A generated motion by its name, or a recorded one by its file.
+
+    Raises:
+        HeadsetError: Neither, a damaged file, or gestures asked of a recording.
+    """
+    if name in MOTIONS or not Path(name).exists():
+        return GeneratedMotion(name, gestures)
+    if gestures:
+        raise HeadsetError("a recording has its own gestures; leave them out")
+    return RecordedMotion(load_recording(Path(name)))

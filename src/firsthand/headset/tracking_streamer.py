@@ -141,7 +141,7 @@ class TrackingStreamer:
                     self.connections += number == 0
                     self.messages += 1
                     self.state = "listening"
-                    self._take(message)
+                    self.take(message)
                 self.state = "the headset ended the stream; connecting again"
             except self._grpc.RpcError as error:
                 self.state = f"{error.code().name.lower()}: {error.details()}; connecting again"
@@ -149,7 +149,8 @@ class TrackingStreamer:
                 self._call = None
                 call.cancel()
 
-    def _take(self, message: bytes) -> None:
+    def take(self, message: bytes) -> None:
+        """What is done with a message; the thread calls it, and whoever has messages from elsewhere may."""
         stamp_ns = self._now_ns()
         try:
             update = read_update(message)

@@ -7,7 +7,8 @@ or jumps when it is found again. A sample is refused as a whole where its head i
     far away     its wrist is farther from the head than arms are long, or a joint farther from the wrist than hands are
     frozen       its wrist has not changed in a single bit for `frozen_after`
     jumped       its wrist moved faster than `fastest` lately
-    backwards    its fingers bend over the back of the hand: left and right are swapped somewhere
+    backwards    its fingers bend over the back of the hand: left and right are swapped somewhere. It is believed again
+                 once they have clearly bent the right way: flat hands look alike
 """
 
 from collections import Counter
@@ -50,6 +51,7 @@ class _Hand:
     wrist: Array | None = None  # (4, 4), as it last changed
     changed_ns: int = 0
     trusted_ns: int = 0  # not before
+    backwards: bool = False  # its fingers have bent over its back, and not to its palm since
 
 
 class TrackingWatch:
@@ -126,7 +128,9 @@ class TrackingWatch:
             return "far away"
         if motion:
             return motion
-        return "backwards" if back_bend(points, side) > s.back_bend else ""
+        bend, hand = back_bend(points, side), self._hands[side]
+        hand.backwards = bend > (-s.back_bend if hand.backwards else s.back_bend)
+        return "backwards" if hand.backwards else ""
 
     def _motion_fault(self, stamp_ns: int, wrist: Array, hand: _Hand) -> str:
         s = self.settings

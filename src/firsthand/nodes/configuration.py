@@ -14,7 +14,18 @@ from firsthand.errors import LaunchError
 from firsthand.nodes.parameters import Setting, list_settings
 from firsthand.share import share_directory
 
-NODES = ("camera", "features", "policy", "kinematics", "body", "recorder", "player", "headset", "teleop")
+NODES = (
+    "camera",
+    "features",
+    "policy",
+    "kinematics",
+    "body",
+    "recorder",
+    "player",
+    "headset",
+    "fake_headset",
+    "teleop",
+)
 WIDTH = 120
 
 

@@ -101,7 +101,7 @@ class Teleop(RunnableNode):
         self.create_subscription(Bool, "teleop/pedal", self._on_pedal, EVERY)
         self.create_subscription(String, "gate_state", lambda m: self._session.hear_gate(m.data), LATCHED)
         self.create_subscription(String, "source", lambda m: self._session.hear_source(m.data), LATCHED)
-        self._clients = {request: self.create_client(SetBool, service) for request, (service, _) in REQUESTS.items()}
+        self._callers = {request: self.create_client(SetBool, service) for request, (service, _) in REQUESTS.items()}
         self.create_service(Trigger, "teleop/calibrate", self._on_calibrate)
         self.create_timer(WATCH_PERIOD, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
         diagnostics = Diagnostics(self)
@@ -163,7 +163,7 @@ class Teleop(RunnableNode):
         if now - self._asked_at.get(request, float("-inf")) < ASK_AGAIN:
             return
         self._asked_at[request] = now
-        client, (service, value) = self._clients[request], REQUESTS[request]
+        client, (service, value) = self._callers[request], REQUESTS[request]
         if client.service_is_ready():
             client.call_async(SetBool.Request(data=value)).add_done_callback(lambda f: self._hear_answer(service, f))
         else:
