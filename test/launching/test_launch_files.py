@@ -36,6 +36,7 @@ VARIATIONS = {
         "operator": ("", "ada.json"),
         "address": ("127.0.0.1:12345", "192.168.1.20"),
         "body": ("simulated", "mock"),
+        "record": ("", "recordings"),
     },
     "replay": {"checkpoint": ("", "push"), "record": ("", "again"), "rate": ("0.5", "2")},
 }
