@@ -12,6 +12,8 @@ FirsthandError
 │   └── ProviderError     no such provider in this build of ONNX Runtime, or it does not start
 ├── LabelError            a video, or what a stage of labelling made of it, that cannot be used
 ├── ImageError            a frame that is not what the camera info promised
+├── CameraError           a camera that cannot be opened, or fails while it runs
+├── CalibrationError      a calibration file, or measurements for one, that cannot be used
 └── SimulationError       a scene or task that cannot be built
 
 Each message says what came, what was expected and what would work.
@@ -74,6 +76,14 @@ class LabelError(FirsthandError, ValueError):
 
 class ImageError(FirsthandError, ValueError):
     """A frame is not what the camera info promised."""
+
+
+class CameraError(FirsthandError, OSError):
+    """A camera cannot be opened, or fails while it runs."""
+
+
+class CalibrationError(FirsthandError, ValueError):
+    """A calibration file, or measurements for one, cannot be used."""
 
 
 class SimulationError(FirsthandError, ValueError):
