@@ -14,6 +14,7 @@ DESCRIPTION = """Runs two-handed skills on a Unitree H1-2, or on a simulated one
   firsthand report BAG              rates, gaps, skew and drops of a recording
   firsthand recover BAG             make a recording readable that was cut off
   firsthand urdf                    the robot's description
+  firsthand fake-camera             stereo pictures at 60 Hz without a camera, for tests of the graph
 
 Training and evaluation have a command of their own: firsthand-lab."""
 
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from firsthand.launching.command import add_launch_command, run_launch_command
+    from firsthand.vision.sources.fake_camera_command import FAKE_CAMERA, add_fake_camera_arguments, run_fake_camera
 
     parser = argparse.ArgumentParser(
         "firsthand", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -59,6 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     recover.add_argument("bag", type=Path, help="rosbag2 folder or .mcap file; it is left as it is")
     recover.add_argument("--output", type=Path, help="folder to make; default: BAG_recovered")
     recover.set_defaults(run=_run_recover)
+
+    fake = commands.add_parser("fake-camera", help="send stereo pictures as a camera does", description=FAKE_CAMERA)
+    add_fake_camera_arguments(fake)
+    fake.set_defaults(run=run_fake_camera)
     return parser
 
 

@@ -59,6 +59,9 @@ class KinematicsSettings:
         0.1, "Nothing is commanded on measured joints older than this, [s].", minimum=0.01, maximum=1.0
     )
     target_timeout: float = setting(0.2, "A person's target is dropped after this, [s].", minimum=0.02, maximum=2.0)
+    observation_timeout: float = setting(
+        0.6, "A policy's chunk is followed until its observation is so old, [s].", minimum=0.05, maximum=10.0
+    )
     fade: float = setting(0.12, "How long the step from chunk to chunk fades, [s].", minimum=0.0, maximum=1.0)
     max_chunk_age: float = setting(2.0, "Chunks of observations older than this are refused, [s].", minimum=0.1)
 
@@ -70,7 +73,9 @@ class Kinematics(RunnableNode):
         super().__init__("kinematics", **options)
         self._settings = s = read_parameters(self, KinematicsSettings)
         self._model = RobotModel.load()  # for the executor's thread; the two below each work on a thread of their own
-        self._stream = CommandStream(RobotModel.load(), s.fade, s.joints_timeout, s.target_timeout)
+        self._stream = CommandStream(
+            RobotModel.load(), s.fade, s.joints_timeout, s.target_timeout, s.observation_timeout
+        )
         self._stream.set_source(s.source)
         self._chunk_retargeting = Retargeting(RobotModel.load())
         self._reading: JointReading | None = None

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from firsthand.errors import CameraError, ImageError
 from firsthand.vision.precision import stereo_pictures
+from firsthand.vision.sources.fake_camera_command import FakeCameraSettings
 from firsthand.vision.sources.video import VideoSource
 
 Picture = NDArray[np.uint8]
@@ -34,31 +35,6 @@ BLACK, WHITE, GREY = 16, 235, 128  # luma limits of video, and no colour
 GREY_BETWEEN = (90, 165)  # neither black nor white
 KEPT = 50  # different pictures, at most; they are sent round and round
 MICROSECOND = Fraction(1, 1_000_000)  # [s]
-
-
-@dataclass(frozen=True)
-class FakeCameraSettings:
-    """What is sent, and what goes wrong."""
-
-    port: int = 5600  # 0 takes a free one
-    width: int = 1280  # [px], of one view
-    height: int = 720  # [px]
-    rate: float = 60.0  # [Hz]
-    videos: tuple[str, ...] = ()  # one film with both views side by side, or left, right; else the shipped pictures
-    stall_after: float = 0.0  # [s] from the first picture; then silence, the connection stays; 0 never
-    stall_for: float = 0.0  # [s] of silence; 0 for ever
-    drop_every: int = 0  # leave each n-th picture out; 0 none
-    die_after: float = 0.0  # [s] from the first picture; then the connection breaks and the camera is gone; 0 never
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.port < 65536 and 0 < self.rate <= 240):
-            raise CameraError(f"expected a port below 65536 and a rate up to 240 Hz, got {self.port}, {self.rate}")
-        if self.width % 2 or self.height < 90 or self.width < self.height / 2:
-            raise CameraError(
-                f"expected views of an even width, at least 90 px high and half as wide, got {self.width}x{self.height}"
-            )
-        if min(self.stall_after, self.stall_for, self.die_after, self.drop_every) < 0:
-            raise CameraError(f"expected times and counts from 0 on, got {self}")
 
 
 @dataclass
@@ -110,6 +86,10 @@ class FakeCamera:
     def stop(self) -> None:
         """Break the connection and end."""
         self._stop.set()
+
+    def turn(self) -> None:
+        """Fall silent, or go on."""
+        (self.stalled.clear if self.stalled.is_set() else self.stalled.set)()
 
     def _serve(self, connection: socket.socket) -> None:
         """Send pictures to one reader until it or the camera goes."""

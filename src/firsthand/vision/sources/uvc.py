@@ -1,7 +1,7 @@
 """A stereo camera that sends both views side by side: a ZED on USB without its SDK, or any other UVC pair.
 
-FFmpeg (through PyAV) reads the device, because it hands out the kernel's stamp of every buffer, on the system's monotonic
-clock; uvcvideo puts it at the beginning of the frame. A packet is converted only if its picture is wanted.
+FFmpeg (through PyAV) reads the device, because it hands out the kernel's stamp of every buffer, on the system's
+monotonic clock; uvcvideo puts it at the beginning of the frame. A packet is converted only if its picture is wanted.
 
 The same code reads a network stream of the same pictures, `tcp://127.0.0.1:5600` in NUT with monotonic stamps, which is
 what `firsthand fake-camera` sends.
