@@ -18,9 +18,10 @@ RUNTIME = {
     "policy": {"errors", "inference", "share", "space"},
     "simulation": {"errors", "share", "space", "robot"},
     "bags": {"errors", "share", "space"},
+    "calibration": {"errors", "share", "space", "robot", "vision", "bags"},
     "launching": {"errors", "share"},
     "nodes": {"errors", "inference", "share", "space", "robot", "vision", "headset", "policy", "simulation", "bags"},
-    "command": {"errors", "share", "robot", "bags", "launching", "vision"},
+    "command": {"errors", "share", "robot", "bags", "launching", "vision", "calibration"},
 }
 """Each runtime room and the rooms it may import."""
 

@@ -106,7 +106,7 @@ def test_a_scene_state_is_rendered_as_the_simulation_renders_it(ros, scene):
 @pytest.fixture
 def fake_camera():
     from firsthand.vision.sources.fake_camera import FakeCamera
-    from firsthand.vision.sources.fake_camera_command import FakeCameraSettings
+    from firsthand.vision.sources.fake_camera_settings import FakeCameraSettings
 
     camera = FakeCamera(FakeCameraSettings(port=0, width=320, height=180, rate=60.0))
     thread = camera.start()
@@ -144,7 +144,7 @@ def test_a_factory_calibration_reaches_the_camera_info(ros, fake_camera, tmp_pat
     file.write_text(f"[LEFT_CAM_VGA]\n{lens}[RIGHT_CAM_VGA]\n{lens}[STEREO]\nBaseline=63\n")
     fake_camera.stop()
     from firsthand.vision.sources.fake_camera import FakeCamera
-    from firsthand.vision.sources.fake_camera_command import FakeCameraSettings
+    from firsthand.vision.sources.fake_camera_settings import FakeCameraSettings
 
     vga = FakeCamera(FakeCameraSettings(port=0, width=672, height=376, rate=30.0))
     vga.start()

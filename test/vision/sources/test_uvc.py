@@ -9,7 +9,7 @@ import pytest
 
 from firsthand.errors import CalibrationError, CameraError, ImageError
 from firsthand.vision.sources.fake_camera import FakeCamera, read_number
-from firsthand.vision.sources.fake_camera_command import FakeCameraSettings
+from firsthand.vision.sources.fake_camera_settings import FakeCameraSettings
 from firsthand.vision.sources.live import LiveSettings, LiveSource
 from firsthand.vision.sources.uvc import UvcCamera, UvcSettings
 

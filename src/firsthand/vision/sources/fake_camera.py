@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from firsthand.errors import CameraError, ImageError
 from firsthand.vision.precision import stereo_pictures
-from firsthand.vision.sources.fake_camera_command import FakeCameraSettings
+from firsthand.vision.sources.fake_camera_settings import FakeCameraSettings
 from firsthand.vision.sources.video import VideoSource
 
 Picture = NDArray[np.uint8]
