@@ -195,11 +195,11 @@ def _again(dead, port):
 def test_the_rate_is_measured_and_pictures_left_out_are_counted(fake, listen):
     listener = listen(settings_for(fake(rate=50.0, drop_every=10)))
     wait_until(lambda: len(listener.numbers) > 80, "pictures")
-    health = listener.source.health()
+    health, stamps = listener.source.health(), np.array(listener.stamps)
     missing = listener.numbers[-1] - listener.numbers[0] + 1 - len(listener.numbers)
-    assert 40 < health.rate < 55
     assert missing >= 7
-    assert abs(health.lost - missing) <= 3  # the first few go by before the period is known; a busy machine loses none
+    assert health.lost >= missing - 3  # the first few go by before the period is known; a busy machine adds its own
+    assert health.rate == pytest.approx(1e9 / np.diff(stamps).mean(), rel=0.3)
 
 
 def test_old_pictures_are_dropped_and_counted(fake, listen):

@@ -57,7 +57,7 @@ class CameraHealth:
     disordered: int = 0  # pairs whose stamp did not rise
     opened: int = 0  # times
     rate: float = 0.0  # [Hz], by the stamps
-    silence: float = 0.0  # [s] since the last pair came
+    silence: float = 0.0  # [s] since the last pair that was of use
 
 
 class LiveSource:
@@ -83,13 +83,13 @@ class LiveSource:
         self._settings = settings or LiveSettings()
         self._health = CameraHealth()
         self._stamps: deque[int] = deque(maxlen=WINDOW)
-        self._heard_at = time.monotonic()
+        self._heard_at = self._taken_at = time.monotonic()  # the last pair, and the last that was young enough
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
 
     def start(self) -> None:
         """Begin to open and read."""
-        self._heard_at = time.monotonic()
+        self._heard_at = self._taken_at = time.monotonic()
         self._thread.start()
 
     def stop(self) -> None:
@@ -101,9 +101,10 @@ class LiveSource:
     def health(self) -> CameraHealth:
         """How the camera does; also true while the driver does not return."""
         health = self._health
-        silence = time.monotonic() - self._heard_at
+        silence = time.monotonic() - self._taken_at
         if health.state == "streaming" and silence > self._settings.stall_after:
-            health = replace(health, state="silent", reason=f"no picture for {silence:.1f} s")
+            late = health.reason if health.reason.endswith("late") else f"no picture for {silence:.1f} s"
+            health = replace(health, state="silent", reason=late)
         return replace(health, silence=silence, rate=self._rate() if health.state == "streaming" else 0.0)
 
     # The reading thread
@@ -163,8 +164,9 @@ class LiveSource:
         self._stamps.append(capture.time_ns)
         age = (self._now_ns() - capture.time_ns) / SECOND
         if age > self._settings.max_age:
-            self._note(late=self._health.late + 1, state="silent", reason=f"pictures come {age:.2f} s late")
+            self._note(late=self._health.late + 1, reason=f"pictures come {age:.2f} s late")
             return
+        self._taken_at = self._heard_at
         self._note(
             state="streaming", reason="pictures come", received=self._health.received + 1,
             lost=self._health.lost + lost,
