@@ -33,6 +33,7 @@ HOST = "127.0.0.1"  # never the network: what it sends is nobody else's
 BITS, BLOCK, BLOCK_AT = 16, 16, 720  # of the number; [px] each block, in pictures that are so high
 BLACK, WHITE, GREY = 16, 235, 128  # luma limits of video, and no colour
 GREY_BETWEEN = (90, 165)  # neither black nor white
+REMEMBERED = 1000  # stamps
 KEPT = 50  # different pictures, at most; they are sent round and round
 MICROSECOND = Fraction(1, 1_000_000)  # [s]
 
@@ -44,11 +45,13 @@ class FakeCamera:
     Attributes:
         stalled: Set to fall silent, clear to go on.
         sent: Pictures sent so far, to all readers.
+        stamps: Of the last thousand pictures by their number, on the monotonic clock, [us].
     """
 
     settings: FakeCameraSettings = field(default_factory=FakeCameraSettings)
     stalled: threading.Event = field(default_factory=threading.Event)
     sent: int = 0
+    stamps: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._pictures = [_as_yuyv(pair, self.settings) for pair in _load_pictures(self.settings)]
@@ -98,7 +101,9 @@ class FakeCamera:
                 for number in self._due(connection):
                     picture = self._pictures[number % len(self._pictures)]
                     _draw_number(picture, number, self.settings)
-                    stream.send(picture, time.monotonic_ns() // 1000)
+                    self.stamps[number] = stamp = time.monotonic_ns() // 1000
+                    self.stamps.pop(number - REMEMBERED, None)
+                    stream.send(picture, stamp)
                     self.sent += 1
         except (OSError, av.FFmpegError):
             pass  # the reader is gone; the next one may come
