@@ -19,6 +19,7 @@ RUNTIME = {
     "policy": {"errors", "inference", "share", "space"},
     "simulation": {"errors", "share", "space", "robot"},
     "bags": {"errors", "share", "space"},
+    "calibration": {"errors", "share", "space", "robot", "vision", "bags"},
     "launching": {"errors", "share"},
     "nodes": {
         "errors",
@@ -43,6 +44,7 @@ RUNTIME = {
         "headset",
         "simulation",
         "doctor",
+        "calibration",
     },
     "doctor": {"errors", "share", "robot", "headset", "vision"},
 }

@@ -20,6 +20,8 @@ DESCRIPTION = """Runs two-handed skills on a Unitree H1-2, or on a simulated one
   firsthand recover BAG             make a recording readable that was cut off
   firsthand urdf                    the robot's description
   firsthand fake-robot              an H1-2 on the network without one, for tests and any Unitree client
+  firsthand calibrate eyes BAG      where this robot's camera is mounted; also: board, stereo, sides, hands
+  firsthand fake-camera             stereo pictures at 60 Hz without a camera, for tests of the graph
 
 Training and evaluation have a command of their own: firsthand-lab."""
 
@@ -41,10 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from firsthand.calibration.command import add_calibrate_command
     from firsthand.doctor.command import add_doctor_command
     from firsthand.headset.command import add_fake_headset_command, add_headset_command
     from firsthand.launching.command import add_launch_command, run_launch_command
     from firsthand.simulation.fake_robot.command import add_fake_robot_command
+    from firsthand.vision.sources.fake_camera_command import FAKE_CAMERA, add_fake_camera_arguments, run_fake_camera
 
     parser = argparse.ArgumentParser(
         "firsthand", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -52,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     urdf = commands.add_parser("urdf", help="print the robot's URDF", description=_run_urdf.__doc__)
     urdf.add_argument("--hand", choices=HANDS, default="dfx", help="Inspire hand: DFX (default) or tactile FTP")
+    urdf.add_argument(
+        "--camera-mount", type=Path, metavar="FILE", help="with the eyes where `calibrate eyes` found them"
+    )
     urdf.add_argument("--output", type=Path, help="write to this file instead of printing")
     urdf.set_defaults(run=_run_urdf)
 
@@ -82,14 +89,23 @@ def _parser() -> argparse.ArgumentParser:
     recover.add_argument("--output", type=Path, help="folder to make; default: BAG_recovered")
     recover.set_defaults(run=_run_recover)
     add_fake_robot_command(commands.add_parser("fake-robot", help="be an H1-2 on the network, without one"))
+
+    calibrate = commands.add_parser("calibrate", help="measure this robot's cameras and hands")
+    add_calibrate_command(calibrate)
+
+    fake = commands.add_parser("fake-camera", help="send stereo pictures as a camera does", description=FAKE_CAMERA)
+    add_fake_camera_arguments(fake)
+    fake.set_defaults(run=run_fake_camera)
     return parser
 
 
 def _run_urdf(options: argparse.Namespace) -> int:
     """Print the H1-2's processed URDF: primitive geometry, inertias, limits, mimic joints, eye and fingertip frames."""
     from firsthand.robot.description import urdf
+    from firsthand.robot.mount_file import read_mount
 
-    text = urdf(hand=options.hand)
+    mount = read_mount(options.camera_mount) if options.camera_mount else None
+    text = mount.urdf(options.hand) if mount else urdf(hand=options.hand)
     if options.output is None:
         print(text)
     else:

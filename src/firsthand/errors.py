@@ -15,6 +15,8 @@ FirsthandError
 ├── ImageError            a frame that is not what the camera info promised
 ├── RobotError            the robot cannot be reached, or is not in a state to be driven
 │   └── WireError         bytes on the robot's wire that are no message of its
+├── CameraError           a camera that cannot be opened, or fails while it runs
+├── CalibrationError      a calibration file, or measurements for one, that cannot be used
 └── SimulationError       a scene or task that cannot be built
 
 Each message says what came, what was expected and what would work.
@@ -89,6 +91,14 @@ class RobotError(FirsthandError, RuntimeError):
 
 class WireError(RobotError):
     """Bytes on the robot's wire that are no message of an H1-2 or of its hands."""
+
+
+class CameraError(FirsthandError, OSError):
+    """A camera cannot be opened, or fails while it runs."""
+
+
+class CalibrationError(FirsthandError, ValueError):
+    """A calibration file, or measurements for one, cannot be used."""
 
 
 class SimulationError(FirsthandError, ValueError):

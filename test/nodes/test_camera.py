@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 
@@ -65,8 +67,10 @@ def test_a_missing_film_names_itself(ros):
 
 
 def test_a_source_that_does_not_exist_names_those_that_do(ros):
-    with pytest.raises(LaunchError, match=r"'source' of camera is one of 'simulation', 'video'; got 'zed'"):
-        ros.make(Camera, source="zed")
+    with pytest.raises(
+        LaunchError, match=r"'source' of camera is one of 'simulation', 'video', 'zed', 'uvc'; got 'fax'"
+    ):
+        ros.make(Camera, source="fax")
 
 
 @pytest.fixture
@@ -99,3 +103,91 @@ def test_a_scene_state_is_rendered_as_the_simulation_renders_it(ros, scene):
     seen = np.stack([read_compressed_image(left), read_compressed_image(right)])
     assert np.abs(seen - expected).mean() < 4.0  # JPEG
     assert np.abs(seen[0].astype(float) - expected[1]).mean() > 4.0  # and left is not right
+
+
+@pytest.fixture
+def fake_camera():
+    from firsthand.vision.sources.fake_camera import FakeCamera
+    from firsthand.vision.sources.fake_camera_settings import FakeCameraSettings
+
+    camera = FakeCamera(FakeCameraSettings(port=0, width=320, height=180, rate=60.0))
+    thread = camera.start()
+    yield camera
+    camera.stop()
+    thread.join(10)
+
+
+def uvc(camera, **changes):
+    size = {"capture_width": 320, "capture_height": 180, "width": 320, "height": 180}
+    return {"source": "uvc", "device": camera.address, **size, **changes}
+
+
+def test_a_camera_s_pictures_are_thinned_to_the_rate_and_keep_the_stamp_of_their_capture(ros, fake_camera):
+    from firsthand.vision.sources.fake_camera import read_number
+
+    viewer = Viewer(ros)
+    ros.make(Camera, **uvc(fake_camera, rate=25.0))
+    ros.spin_until(lambda: min(map(len, viewer.of("image/compressed"))) >= 40)
+    left, right = (messages[5:40] for messages in viewer.of("image/compressed"))
+    stamps = np.array([ns_from_stamp(m.header.stamp) for m in left])
+    assert [m.header.stamp for m in left] == [m.header.stamp for m in right]
+    numbers = np.array([read_number(read_compressed_image(m)) for m in left])
+    assert np.array_equal(numbers, [read_number(read_compressed_image(m)) for m in right])
+    assert np.diff(stamps).mean() > 37e6  # a busy machine may be short of some
+    taken = np.array([fake_camera.stamps[number] for number in numbers]) * 1000 + time.time_ns() - time.monotonic_ns()
+    np.testing.assert_allclose(stamps, taken, atol=2e6, rtol=0)  # each has the stamp of the very picture it shows
+    assert {m.header.frame_id for m in right} == {"right_eye_optical"}
+
+
+def test_a_factory_calibration_reaches_the_camera_info(ros, fake_camera, tmp_path):
+    lens = "fx=352\nfy=352\ncx=330\ncy=190\nk1=-0.17\nk2=0.026\n"
+    file = tmp_path / "SN1.conf"
+    file.write_text(f"[LEFT_CAM_VGA]\n{lens}[RIGHT_CAM_VGA]\n{lens}[STEREO]\nBaseline=63\n")
+    fake_camera.stop()
+    from firsthand.vision.sources.fake_camera import FakeCamera
+    from firsthand.vision.sources.fake_camera_settings import FakeCameraSettings
+
+    vga = FakeCamera(FakeCameraSettings(port=0, width=672, height=376, rate=30.0))
+    vga.start()
+    viewer = Viewer(ros)
+    sizes = {"capture_width": 672, "capture_height": 376, "width": 336, "height": 188}
+    ros.make(Camera, **uvc(vga, calibration=str(file), **sizes))
+    ros.spin_until(lambda: min(map(len, viewer.of("camera_info"))) >= 1)
+    vga.stop()
+    intrinsics = read_camera_infos(*(messages[0] for messages in viewer.of("camera_info")))
+    assert (intrinsics.width, intrinsics.height) == (336, 188)
+    assert intrinsics.baseline == pytest.approx(0.063)
+    assert 120 < intrinsics.fx < 200
+
+
+def test_a_bad_calibration_ends_the_node(ros, fake_camera, tmp_path):
+    (tmp_path / "SN1.conf").write_text("[LEFT_CAM_HD]\n")
+    camera = ros.make(Camera, **uvc(fake_camera, calibration=str(tmp_path / "SN1.conf")))
+    ros.spin_until(camera.finished.is_set, what="the end of the node")
+    assert "SN1.conf" in str(camera.failure)
+
+
+def test_a_silent_camera_is_an_error_in_diagnostics_and_ok_again_when_it_is_back(ros, fake_camera):
+    from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+
+    health = []
+    ros.node().create_subscription(DiagnosticArray, "/diagnostics", lambda m: health.append(m.status), EVERY)
+    ros.make(Camera, **uvc(fake_camera, stall_after=0.2))
+
+    def latest():
+        return next((s for s in health[-1] if s.name == "camera: camera"), None) if health else None
+
+    ros.spin_until(lambda: latest() and latest().message == "streaming: pictures come")
+    assert {value.key: value for value in latest().values}["received"].value != "0"
+    fake_camera.turn()
+    ros.spin_until(lambda: latest().level == DiagnosticStatus.ERROR, what="the error")
+    assert latest().message.startswith("silent: ")
+    fake_camera.turn()
+    ros.spin_until(lambda: latest().message == "streaming: pictures come", what="the recovery")
+
+
+def test_without_its_sdk_a_zed_is_refused_at_the_start(ros):
+    from firsthand.errors import CameraError
+
+    with pytest.raises(CameraError, match="pyzed is not installed"):
+        ros.make(Camera, source="zed")

@@ -275,3 +275,16 @@ def test_a_chunk_solved_as_a_whole_reaches_its_actions(model, home):
     assert joints.shape == (HORIZON, 26)
     reached = np.array([model.hand_state(q).to_vector() for q in joints])
     np.testing.assert_allclose(reached[:, WRIST_POSITIONS], wanted.actions[:, WRIST_POSITIONS], atol=1e-3)
+
+
+def test_a_chunk_is_followed_only_while_its_observation_is_young_enough(model, home):
+    stream = CommandStream(model, observation_timeout=0.3)
+    stream.set_joints(JointReading(0, model.neutral, None))
+    assert stream.add_chunk(chunk(home), 0)
+    commands = run(stream, model.neutral, (0, 90))
+    last = max(tick for tick, command in enumerate(commands) if command is not None)
+    assert last == 75  # of the chunk's 280 ticks
+    assert "goes back to an observation of 0.36 s ago; do pictures come?" in stream.idle
+    fresh = chunk(home, stamp_ns=90 * TICK_NS)
+    assert stream.add_chunk(fresh, 90 * TICK_NS)
+    assert run(stream, model.neutral, (90, 95))[-1] is not None

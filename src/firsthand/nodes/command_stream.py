@@ -79,6 +79,8 @@ class CommandStream:
         joints_timeout: Measured joints older than this stop the stream, [s].
         target_timeout: A teleop target older than this stops the stream, [s].
         hand_over: How long the step between two sources fades at least, [s].
+        observation_timeout: So does a policy's target when its observation is older than this, [s], however much of its
+            chunk is left: without new pictures the end of a chunk is a guess.
     """
 
     def __init__(
@@ -88,12 +90,14 @@ class CommandStream:
         joints_timeout: float = 0.1,
         target_timeout: float = 0.2,
         hand_over: float = 0.5,
+        observation_timeout: float = float("inf"),
     ) -> None:
         self.idle = "nothing has come yet"  # why there is no command; empty while there is one
         self._model, self._retargeting = model, Retargeting(model)
         self._governor = Governor(JointLimits.from_model(model), TICK)
         self._fade = fade
         self._joints_timeout_ns, self._target_timeout_ns = int(joints_timeout * SECOND), int(target_timeout * SECOND)
+        self._observation_timeout = observation_timeout
         self._source = SOURCES[0]
         self._shortest_hand_over = hand_over
         self._hand_over: _HandOver | None = None
@@ -184,7 +188,7 @@ class CommandStream:
         self._tick_ns = tick_ns
         goal = self._followed = self._goal(tick_ns)
         if goal is None:
-            self.idle = "no chunk covers this time" if self._source == "policy" else "no fresh teleop target"
+            self.idle = self._why_no_goal(tick_ns)
             return None
         result = self._retargeting.solve(goal.vector, self._solution, TICK)
         self._solution = result.q
@@ -240,10 +244,20 @@ class CommandStream:
         """What the source in force wants now."""
         if self._source == "policy":
             target = self._timeline.target(now_ns)
-            return None if target is None else _Goal(target.vector, target.chunk_stamp_ns)
+            if target is None or target.age_ns > self._observation_timeout * SECOND:
+                return None
+            return _Goal(target.vector, target.chunk_stamp_ns)
         if self._teleop is None or now_ns - self._teleop.stamp_ns > self._target_timeout_ns:
             return None
         return _Goal(self._teleop.vector, self._teleop.stamp_ns)
+
+    def _why_no_goal(self, now_ns: int) -> str:
+        if self._source != "policy":
+            return "no fresh teleop target"
+        target = self._timeline.target(now_ns)
+        if target is None:
+            return "no chunk covers this time"
+        return f"the newest chunk goes back to an observation of {target.age_ns / SECOND:.2f} s ago; do pictures come?"
 
     def _fault_of_joints(self, now_ns: int) -> str:
         if self._joints is None:

@@ -96,6 +96,13 @@ def read_image(message: Image, size: tuple[int, int] | None = None) -> Picture:
     return image if conversion is None else cv2.cvtColor(image, conversion)
 
 
+def write_depth(depth: NDArray[np.float32], stamp_ns: int, frame_id: str) -> Image:
+    """A depth map (H, W), [m] along the optical axis, as 32FC1; NaN and infinity where there is none."""
+    if np.ndim(depth) != 2 or 0 in np.shape(depth):
+        raise ImageError(f"expected a depth map (height, width), got shape {np.shape(depth)}")
+    return _write_raw(np.ascontiguousarray(depth, dtype="<f4")[..., None], "32FC1", stamp_ns, frame_id)
+
+
 def write_features(features: Array, stamp_ns: int, frame_id: str = LEFT_FRAME) -> Image:
     """Patch features as an image of many channels, the views stacked from top to bottom.
 

@@ -44,6 +44,7 @@ from firsthand.nodes.qos import EVERY, LATCHED, LATEST, PUBLISH
 from firsthand.robot.bodies.interface import TICK
 from firsthand.robot.joints import JOINTS
 from firsthand.robot.model import RobotModel
+from firsthand.robot.mount_file import read_mount
 from firsthand.robot.retargeting import Retargeting
 
 SILENCE = 0.5  # [s]
@@ -55,11 +56,15 @@ class KinematicsSettings:
     """Parameters of the kinematics node."""
 
     source: str = setting("policy", "Whose targets to follow at the start.", choices=SOURCES)
+    camera_mount: str = setting("", "What `firsthand calibrate eyes` wrote; empty: eyes as in the description.")
     state_rate: float = setting(100.0, "Hand states a second, [Hz].", minimum=1.0, maximum=250.0)
     joints_timeout: float = setting(
         0.1, "Nothing is commanded on measured joints older than this, [s].", minimum=0.01, maximum=1.0
     )
     target_timeout: float = setting(0.2, "A person's target is dropped after this, [s].", minimum=0.02, maximum=2.0)
+    observation_timeout: float = setting(
+        0.6, "A policy's chunk is followed until its observation is so old, [s].", minimum=0.05, maximum=10.0
+    )
     fade: float = setting(0.12, "How long the step from chunk to chunk fades, [s].", minimum=0.0, maximum=1.0)
     hand_over: float = setting(
         0.5, "How long the step between policy and person fades at least, [s].", minimum=0.05, maximum=5.0
@@ -73,10 +78,13 @@ class Kinematics(RunnableNode):
     def __init__(self, **options: object) -> None:
         super().__init__("kinematics", **options)
         self._settings = s = read_parameters(self, KinematicsSettings)
-        self._model = RobotModel.load()  # for the executor's thread; the two below each work on a thread of their own
-        self._stream = CommandStream(RobotModel.load(), s.fade, s.joints_timeout, s.target_timeout, s.hand_over)
+        urdf = read_mount(s.camera_mount).urdf() if s.camera_mount else None
+        self._model = RobotModel.load(urdf)  # for the executor's thread; the two below work on others
+        self._stream = CommandStream(
+            RobotModel.load(urdf), s.fade, s.joints_timeout, s.target_timeout, s.hand_over, s.observation_timeout
+        )
         self._stream.set_source(s.source)
-        self._chunk_retargeting = Retargeting(RobotModel.load())
+        self._chunk_retargeting = Retargeting(RobotModel.load(urdf))
         self._reading: JointReading | None = None
         self._state_ns = self._observation_ns = 0  # stamps of the last hand state, and of what is being followed
         self._command: StreamCommand | None = None

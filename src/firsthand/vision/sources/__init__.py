@@ -1,1 +1,1 @@
-"""Where stereo pictures come from: one interface, video files first; the simulation renders in nodes/camera."""
+"""Where stereo pictures come from: films, a ZED, UVC cameras, a fake camera; the simulation renders in nodes/camera."""
