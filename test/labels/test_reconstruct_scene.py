@@ -54,7 +54,7 @@ def test_way_focal_length_and_vertical_are_found(walk, reconstruct):
     assert scene.intrinsics[0, 0] == pytest.approx(walk.intrinsics[0, 0], rel=0.03)
     scale, _, off = similarity(scene.world_from_camera[:, :3, 3], walk.world_from_camera[:, :3, 3])
     assert off.max() < 0.001
-    assert up_error(scene, walk.world_from_camera) < np.degrees(2 * scene.gravity_sigma[0])
+    assert up_error(scene, walk.world_from_camera) < np.degrees(2.5 * scene.gravity_sigma[0])
     # One unit is the median distance of the points: the table is about half a metre to a metre away.
     assert 0.4 < scale < 2.0
     assert np.isnan(scene.scale[0])
@@ -97,7 +97,7 @@ def test_a_camera_that_only_turns_is_said_to(shoot, Shot, reconstruct):
     here, there = scene.world_from_camera[:, :3, :3], film.world_from_camera[:, :3, :3]
     turned = np.swapaxes(here[:1], 1, 2) @ here, np.swapaxes(there[:1], 1, 2) @ there
     assert np.degrees(angle_between(*turned)).max() < 0.2
-    assert up_error(scene, film.world_from_camera) < 2.0
+    assert up_error(scene, film.world_from_camera) < np.degrees(2.5 * scene.gravity_sigma[0])
 
 
 def test_a_room_without_texture_is_refused(shoot, Shot, reconstruct, tmp_path, write_video):

@@ -10,7 +10,7 @@ the median distance of the points along the optical axis, unless the way of the 
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,13 +21,21 @@ from numpy.typing import NDArray
 from firsthand.errors import LabelError
 from firsthand_training.labels.clip_frames import clip_frames
 from firsthand_training.labels.hand_masks import hand_mask
-from firsthand_training.labels.scene.camera import Array, KnownCamera, Track, intrinsic_matrix
+from firsthand_training.labels.scene.camera import Array, Integers, KnownCamera, Track, intrinsic_matrix
 from firsthand_training.labels.scene.checks import Limits, doubts, focal_sigma
-from firsthand_training.labels.scene.gravity import GravitySettings, Vertical, View, find_vertical
+from firsthand_training.labels.scene.focal import Focal, weigh_focals
+from firsthand_training.labels.scene.gravity import GravitySettings, Sights, Vertical, find_vertical
+from firsthand_training.labels.scene.lines import find_edges
 from firsthand_training.labels.scene.mapping import Keyframes, MappingSettings, Model, Prior
 from firsthand_training.labels.scene.registration import register_frames
 from firsthand_training.labels.scene.tracks import Sighting, track_corners
-from firsthand_training.labels.scene.turning import Turning, TurningTest, explain_by_turning, follow_turning
+from firsthand_training.labels.scene.turning import (
+    FocalTest,
+    Turning,
+    explain_by_turning,
+    focal_from_turning,
+    turned_at,
+)
 from firsthand_training.labels.stage_files import Clip, Hands, Scene, load_stage, save_stage
 from firsthand_training.labels.video import Image
 
@@ -35,7 +43,9 @@ Gray = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 MIN_CORNERS = 15  # of a keyframe, on average
-FOUND_SIGMA, TURNED_SIGMA, GUESSED_SIGMA, GIVEN_SIGMA = 0.01, 0.1, 0.2, 0.003  # relative, of a focal length
+FOUND_SIGMA, GUESSED_SIGMA, GIVEN_SIGMA = 0.02, 0.2, 0.003  # relative, of a focal length
+LEAST_CHANCE = 1e-3  # of the likeliest focal length's, of one that is looked at
+QUICK_LINES, QUICK_CELLS = 80, 10  # of `GravitySettings`, for each focal length that is tried
 IMU_SIGMA = 0.01  # [rad]
 
 
@@ -54,7 +64,8 @@ class SceneSettings:
         0.75,
     )  # longer sides, from which mapping tries again if it found none itself
     guessed_focal: float = 0.8  # longer sides of a picture, where it is not known and cannot be found: 64 deg wide
-    turned_only: float = 1.0  # [px] of a picture of 640x480: turning that explains corners so well is taken for all
+    turned_only: float = 0.4  # [px] of a picture of 640x480: turning that explains corners so well is taken for all
+    hardly_moved: float = 1.0  # [px], the same: here no more is tried than the first kind of features
     max_residual: float = 2.0  # [px] of a picture of 640x480, of a camera that only turned, as far as one can tell
 
     def __post_init__(self) -> None:
@@ -98,10 +109,10 @@ def reconstruct_scene(
         return output
     footage = _footage(video, load_stage(hands, Hands), clip, settings)
     known.check(clip.last - clip.first)
-    given = None if known.intrinsics is None else _resized(np.asarray(known.intrinsics, dtype=float), footage.shrink)
     with tempfile.TemporaryDirectory(prefix="firsthand-scene-") as scratch:
-        track = _track(footage, given, Path(scratch), settings)
-    return save_stage(output, _scene(footage, track, known, settings))
+        keyframes = Keyframes(Path(scratch), settings.mapping)
+        track, vertical = _settle(footage, _watch(footage, keyframes, settings), keyframes, known, settings)
+    return save_stage(output, _scene(footage, track, vertical, known))
 
 
 class Frame(NamedTuple):
@@ -117,6 +128,7 @@ class _Footage:
     """A clip that can be watched again and again."""
 
     frames: Callable[[], Iterator[Frame]]
+    hands: Hands
     clip: Clip
     rate: float  # [Hz]
     full: tuple[int, int]  # width and height, [px]
@@ -127,6 +139,27 @@ class _Footage:
     def unit(self) -> float:
         """[px] worked with in one of a picture of 640x480."""
         return float(np.hypot(*self.size)) / 800
+
+    def middles_of_hands(self, frame: int) -> Array:
+        """Of those seen in a frame, (H, 2), [px] worked with."""
+        boxes = self.hands.box[self.hands.frame == frame].reshape(-1, 2, 2)
+        middles: Array = (boxes[np.isfinite(boxes).all(axis=(1, 2))].mean(axis=1) + 0.5) / self.shrink - 0.5
+        return middles
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What watching a clip leaves."""
+
+    sightings: list[Sighting]  # of each frame
+    keyframes: Integers  # (K,), which of them, those of keyframes
+    views: Integers  # (V,), those in whose pictures edges and hands were looked for
+    sights: Sights
+
+    @property
+    def mapped(self) -> list[Sighting]:
+        """Of the keyframes."""
+        return [self.sightings[at] for at in self.keyframes]
 
 
 def _footage(video: Path, hands: Hands, clip: Clip, settings: SceneSettings) -> _Footage:
@@ -145,7 +178,7 @@ def _footage(video: Path, hands: Hands, clip: Clip, settings: SceneSettings) -> 
                 raise LabelError(f"{video} changes its size from {width}x{height} at frame {index}; cut it there")
             yield _worked(index, picture, hand_mask(hands, index, (width, height)), size)
 
-    return _Footage(frames, clip, rate, (width, height), size, width / size[0])
+    return _Footage(frames, hands, clip, rate, (width, height), size, width / size[0])
 
 
 def _worked(index: int, picture: Image, hidden: Mask, size: tuple[int, int]) -> Frame:
@@ -156,46 +189,68 @@ def _worked(index: int, picture: Image, hidden: Mask, size: tuple[int, int]) -> 
     return Frame(index, gray, hidden)
 
 
-def _track(footage: _Footage, given: Array | None, scratch: Path, settings: SceneSettings) -> Track:
-    """The camera's way if it can be told, else its turning.
+def _watch(footage: _Footage, keyframes: Keyframes, settings: SceneSettings) -> _Seen:
+    """Watch the clip once, and keep what is needed of it."""
+    first, last = footage.clip.first, footage.clip.last
+    chosen = _choose_keyframes(footage, settings)
+    views = np.unique(np.linspace(first, last - 1, settings.gravity.pictures).round().astype(int)).tolist()
+    edges: list[Array] = []
+
+    def passing() -> Iterator[Frame]:
+        for frame in footage.frames():
+            if frame.number in chosen:
+                keyframes.add(frame.number, frame.gray, frame.hidden)
+            if frame.number in views:
+                edges.append(find_edges(frame.gray, frame.hidden, settings.gravity.shortest))
+            yield frame
+
+    sightings = track_corners(passing(), chosen, settings.mapping.corners)
+    hands = [footage.middles_of_hands(number) for number in views]
+    return _Seen(sightings, np.array(sorted(chosen)) - first, np.array(views) - first, Sights(edges, hands))
+
+
+def _settle(
+    footage: _Footage, seen: _Seen, keyframes: Keyframes, known: KnownCamera, settings: SceneSettings
+) -> tuple[Track, Vertical]:
+    """The camera's way and the vertical if the way can be told, else the camera's turning and the vertical.
 
     Raises:
         LabelError: Neither can.
     """
-    keyframes = Keyframes(scratch, settings.mapping)
-    chosen = _choose_keyframes(footage, settings)
-    sightings = track_corners(_kept(footage, keyframes, chosen), chosen, settings.mapping.corners)
-    guess = settings.guessed_focal * max(footage.size)
-    test = explain_by_turning(sightings, footage.size, guess, given)
-    turning = follow_turning(((frame.gray, frame.hidden) for frame in footage.frames()), test.intrinsics)
-    found = _no_way(sightings, turning, footage, settings) or _believed(keyframes, sightings, given, footage, settings)
+    given = None if known.intrinsics is None else _resized(np.asarray(known.intrinsics, dtype=float), footage.shrink)
+    test = None if given is not None else focal_from_turning(seen.mapped, footage.size)
+    best = given if test is None else intrinsic_matrix(float(test.focals[test.log_likelihood.argmax()]), footage.size)
+    assert best is not None
+    turning = explain_by_turning(seen.sightings, seen.keyframes, best)
+    focal = None if test is None else _likeliest_focal(seen, turning, test, best, known, footage, settings)
+    found: Model | str = _no_way(turning, footage, settings)
+    if not found:
+        start = None if focal is None else focal.focal.pixels
+        found = _believed(keyframes, seen.mapped, given, start, turning, footage, settings)
     if isinstance(found, str):
         _check_turning(turning, footage, found, settings)
-        return _turned(turning, test, given is not None, found, settings)
-    clip, pictures = footage.clip, ((frame.number, frame.gray) for frame in footage.frames())
-    return Track(
+        return _turned(footage, seen, turning, focal, best, known, found, settings)
+    track = Track(
         intrinsics=found.intrinsics,
-        world_from_camera=register_frames(found, pictures, clip.first, clip.last, settings.mapping.seed),
+        world_from_camera=register_frames(
+            found,
+            ((frame.number, frame.gray) for frame in footage.frames()),
+            footage.clip.first,
+            footage.clip.last,
+            settings.mapping.seed,
+        ),
         points=found.points,
         reprojection_error=found.reprojection_error,
         parallax=True,
         focal_sigma=GIVEN_SIGMA if given is not None else max(FOUND_SIGMA, focal_sigma(found)),
     )
+    return track, _vertical(seen, track, known, settings)
 
 
-def _kept(footage: _Footage, keyframes: Keyframes, chosen: set[int]) -> Iterator[tuple[int, Gray, Mask]]:
-    """All frames, those that are chosen put down as keyframes as they pass."""
-    for frame in footage.frames():
-        if frame.number in chosen:
-            keyframes.add(frame.number, frame.gray, frame.hidden)
-        yield frame
-
-
-def _no_way(sightings: Sequence[Sighting], turning: Turning, footage: _Footage, settings: SceneSettings) -> str:
+def _no_way(turning: Turning, footage: _Footage, settings: SceneSettings) -> str:
     """Why no way can be told from these corners, if that is plain; empty if it is not."""
-    corners = sum(len(sighting.corners) for sighting in sightings) / len(sightings)
-    if corners < MIN_CORNERS:
-        return f"{corners:.0f} corners in a picture, at least {MIN_CORNERS} are needed"
+    if turning.corners < MIN_CORNERS:
+        return f"{turning.corners:.0f} corners in a picture, at least {MIN_CORNERS} are needed"
     if turning.residual < settings.turned_only * footage.unit:
         return f"turning explains how corners move, to {turning.residual:.2f} px"
     return ""
@@ -205,13 +260,17 @@ def _believed(
     keyframes: Keyframes,
     sightings: Sequence[Sighting],
     given: Array | None,
+    likely: float | None,
+    turning: Turning,
     footage: _Footage,
     settings: SceneSettings,
 ) -> Model | str:
     """The first model against which nothing speaks, or what speaks against each."""
-    reasons = []
+    reasons: list[str] = []
     for features in settings.mapping.order:
-        for start, camera in _priors(given, footage, settings).items():
+        if reasons and turning.residual < settings.hardly_moved * footage.unit:
+            break  # there is little to be found
+        for start, camera in _priors(given, likely, footage, settings).items():
             matches = keyframes.match_sift(camera) if features == "sift" else keyframes.match_tracks(sightings, camera)
             for name in settings.mapping.mappers:
                 model = matches.map_globally() if name == "global" else matches.map_incrementally()
@@ -224,14 +283,16 @@ def _believed(
     return "; ".join(reasons)
 
 
-def _priors(given: Array | None, footage: _Footage, settings: SceneSettings) -> dict[str, Prior]:
-    """What mapping may start from, until a model is believed.
+def _priors(given: Array | None, likely: float | None, footage: _Footage, settings: SceneSettings) -> dict[str, Prior]:
+    """What mapping may start from, until a model is believed: what right angles say, then `focal_starts`.
 
     From focal lengths that are too long a mapper may end in a scene turned inside out; from shorter ones it does not.
     """
     if given is not None:
         return {"": Prior(given, True)}
-    lengths = {f" from a focal length of {focal}": focal * max(footage.size) for focal in settings.focal_starts}
+    longest = max(footage.size)
+    starts = [*([likely / longest] if likely else []), *settings.focal_starts]
+    lengths = {f" from a focal length of {focal:.2f}": focal * longest for focal in starts}
     return {told: Prior(intrinsic_matrix(focal, footage.size), False) for told, focal in lengths.items()}
 
 
@@ -243,23 +304,67 @@ def _choose_keyframes(footage: _Footage, settings: SceneSettings) -> set[int]:
     return set(np.linspace(footage.clip.first, footage.clip.last - 1, max(wanted, 3)).round().astype(int).tolist())
 
 
-def _turned(turning: Turning, test: TurningTest, known: bool, why_not: str, settings: SceneSettings) -> Track:
-    """The camera's turning alone."""
-    notes = [f"turning alone: {why_not}"]
-    if not known and not test.focal_told:
-        notes.append(f"focal length guessed as {settings.guessed_focal} of the picture's longer side")
+@dataclass(frozen=True)
+class _FocalFound:
+    """Of a camera whose way is not known."""
+
+    focal: Focal
+    vertical_sigma: float  # [rad], how far the vertical depends on it
+
+
+def _turned(
+    footage: _Footage,
+    seen: _Seen,
+    turning: Turning,
+    found: _FocalFound | None,
+    intrinsics: Array,
+    known: KnownCamera,
+    why_not: str,
+    settings: SceneSettings,
+) -> tuple[Track, Vertical]:
+    """The camera's turning alone, with the focal length that turning and right angles tell."""
+    notes, sigma, between = [f"turning alone: {why_not}"], GIVEN_SIGMA, 0.0
+    if found is not None:
+        focal, sigma, between = found.focal.pixels, found.focal.sigma, found.vertical_sigma
+        intrinsics = intrinsic_matrix(focal, footage.size)
+        turning = explain_by_turning(seen.sightings, seen.keyframes, intrinsics)
+        notes.append(
+            f"focal length of {focal / max(footage.size):.2f} of the picture's longer side, to {sigma:.0%}, "
+            "from what cameras have, turning and right angles"
+        )
     poses = np.tile(np.eye(4), (len(turning.world_from_camera), 1, 1))
     poses[:, :3, :3] = turning.world_from_camera
     poses[~np.isfinite(poses).all(axis=(1, 2))] = np.nan
-    return Track(
-        intrinsics=test.intrinsics,
-        world_from_camera=poses,
-        points=np.zeros((0, 3)),
-        reprojection_error=np.nan,
-        parallax=False,
-        focal_sigma=GIVEN_SIGMA if known else TURNED_SIGMA if test.focal_told else GUESSED_SIGMA,
-        notes=tuple(notes),
-    )
+    track = Track(intrinsics, poses, np.zeros((0, 3)), np.nan, False, sigma, tuple(notes))
+    vertical = _vertical(seen, track, known, settings)
+    return track, vertical._replace(sigma=float(np.hypot(vertical.sigma, between)))
+
+
+def _likeliest_focal(
+    seen: _Seen,
+    turning: Turning,
+    test: FocalTest,
+    intrinsics: Array,
+    known: KnownCamera,
+    footage: _Footage,
+    settings: SceneSettings,
+) -> _FocalFound:
+    """Weigh what turning, right angles and other cameras say of the focal length."""
+    guess = settings.guessed_focal * max(footage.size)
+    focal, chances = weigh_focals(test.focals, test.log_likelihood, guess, GUESSED_SIGMA)
+    if known.gravity is not None or not np.isfinite(turning.world_from_camera[seen.views]).any():
+        return _FocalFound(focal, 0.0)
+    likely = chances > LEAST_CHANCE * chances.max()
+    focals, told = test.focals[likely], test.log_likelihood[likely]
+    quick = replace(settings.gravity, most_lines=QUICK_LINES, closely=QUICK_CELLS)
+    verticals = []
+    for value in focals.tolist():
+        turned = turned_at(turning.world_from_camera, float(intrinsics[0, 0]), value)
+        verticals.append(_from_sights(seen, turned, intrinsic_matrix(value, footage.size), np.zeros((0, 3)), quick))
+    evidence = np.array([vertical.evidence for vertical in verticals])
+    focal, chances = weigh_focals(focals, told + evidence, guess, GUESSED_SIGMA)
+    mean = chances @ np.array([vertical.up for vertical in verticals])
+    return _FocalFound(focal, float(np.sqrt(max(1 - mean @ mean, 0.0))))
 
 
 def _check_turning(turning: Turning, footage: _Footage, why_not: str, settings: SceneSettings) -> None:
@@ -275,9 +380,8 @@ def _check_turning(turning: Turning, footage: _Footage, why_not: str, settings: 
         )
 
 
-def _scene(footage: _Footage, track: Track, known: KnownCamera, settings: SceneSettings) -> Scene:
+def _scene(footage: _Footage, track: Track, vertical: Vertical, known: KnownCamera) -> Scene:
     """Upright, in its own units, at the video's size."""
-    vertical = _vertical(footage, track, known, settings)
     upright_from_world = _upright(vertical.up, track.world_from_camera)
     poses, points = upright_from_world @ track.world_from_camera, track.points @ upright_from_world[:3, :3].T
     unit, scale = _unit(poses, points, known)
@@ -298,17 +402,26 @@ def _scene(footage: _Footage, track: Track, known: KnownCamera, settings: SceneS
     )
 
 
-def _vertical(footage: _Footage, track: Track, known: KnownCamera, settings: SceneSettings) -> Vertical:
+def _vertical(seen: _Seen, track: Track, known: KnownCamera, settings: SceneSettings) -> Vertical:
     rotations = track.world_from_camera[:, :3, :3]
+    if known.gravity is None:
+        return _from_sights(seen, rotations, track.intrinsics, track.points, settings.gravity)
     good = np.isfinite(rotations[:, 0, 0])
-    if known.gravity is not None:
-        down = np.broadcast_to(np.asarray(known.gravity, dtype=float), (len(rotations), 3))
-        up = -np.einsum("nij,nj->ni", rotations, down / np.linalg.norm(down, axis=1, keepdims=True))[good].mean(axis=0)
-        return Vertical(up / np.linalg.norm(up), IMU_SIGMA, "given")
-    usable = np.flatnonzero(good)
-    spread = set(usable[np.linspace(0, len(usable) - 1, settings.gravity.pictures).round().astype(int)].tolist())
-    views = [View(frame.gray, frame.hidden, rotations[at]) for at, frame in enumerate(footage.frames()) if at in spread]
-    return find_vertical(views, track.intrinsics, track.points, settings.gravity)
+    down = np.broadcast_to(np.asarray(known.gravity, dtype=float), (len(rotations), 3))
+    up = -np.einsum("nij,nj->ni", rotations, down / np.linalg.norm(down, axis=1, keepdims=True))[good].mean(axis=0)
+    return Vertical(up / np.linalg.norm(up), IMU_SIGMA, "given")
+
+
+def _from_sights(
+    seen: _Seen, rotations: Array, intrinsics: Array, points: Array, settings: GravitySettings
+) -> Vertical:
+    """From the pictures whose rotation (N, 3, 3) is known."""
+    good = np.flatnonzero(np.isfinite(rotations[seen.views, 0, 0]))
+    if not len(good):  # then how heads are held
+        some = rotations[np.isfinite(rotations[:, 0, 0])][:1]
+        return find_vertical(Sights([np.zeros((0, 2, 2))], [np.zeros((0, 2))]), some, intrinsics, points, settings)
+    sights = Sights([seen.sights.edges[at] for at in good.tolist()], [seen.sights.hands[at] for at in good.tolist()])
+    return find_vertical(sights, rotations[seen.views[good]], intrinsics, points, settings)
 
 
 def _upright(up: Array, world_from_camera: Array) -> Array:

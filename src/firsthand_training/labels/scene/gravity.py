@@ -1,188 +1,183 @@
-"""Which way is up, from the Manhattan-world assumption (Coughlan and Yuille, ICCV 1999).
+"""Which way is up: from the edges of what people have about them, the plane of the table, and where hands are at work.
 
-Most straight edges of a room run along three directions at right angles; one of them is the vertical. Every edge of a
-picture spans a plane with the camera's centre, whose normal is at right angles to the edge: three axes are looked for
-to which as many of these normals as possible are orthogonal. Which of the three is up, edges do not tell: that is
-decided by the surface that most points lie on (a table, mostly), and by how heads are held at work, some 40 deg down.
+Everything that tells something is a likelihood over directions, laid over a grid around what is expected. Their product
+gives the direction, and how far it reaches tells how sure it is, ambiguities included.
+
+What is expected comes from how people are built. Hands work at about the height of the elbows, half a metre below the
+eyes, sitting or standing, and a forearm ahead of the trunk, 0.3 m before the eyes: 58 deg below the horizon, whichever
+way a camera on the head points. Reaching away and work held up to the eyes spread that by 12 deg; the roll of a head is
+7 deg. Which of three axes at right angles is up, lines cannot tell; this can.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from firsthand.errors import LabelError
-from firsthand.space.rotations import matrix_from_rotation_vector
 from firsthand_training.labels.scene.camera import Array, rays
-
-Gray = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
+from firsthand_training.labels.scene.lines import Lines, lines_in_world
+from firsthand_training.labels.scene.right_angles import log_likelihood
 
 
 @dataclass(frozen=True)
 class GravitySettings:
     """How the vertical is looked for."""
 
-    pictures: int = 10  # in which lines are looked for, spread over the clip
-    shortest: float = 0.04  # of a line, in diagonals of the picture
-    hypotheses: int = 2000
-    tolerance: float = 1.5  # [deg], of a line that agrees with an axis
-    min_lines: int = 25  # that agree, for the axes to be believed
-    min_share: float = 0.2  # of the lines' total length that agrees; of all points, on the main plane
-    look_down: float = 40.0  # [deg], of the camera below the horizon, where nothing else tells
-    max_tilt: float = 50.0  # [deg], between up as found and as that suggests
+    pictures: int = 6  # in which edges are looked for, spread over the clip
+    shortest: float = 0.03  # of an edge, in diagonals of the picture
+    most_lines: int = 120
+    closely: int = 30  # cells of a coarse grid of directions, 3 deg wide, that are looked at closely
+    hands_below: float = 58.0  # [deg], of the hands below the horizon, seen from the camera
+    hands_sigma: float = 12.0  # [deg]
+    roll_sigma: float = 7.0  # [deg], of the camera
+    look_down: float = 40.0  # [deg], of the camera below the horizon where no hands are seen
+    look_sigma: float = 20.0  # [deg]
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.pictures < 1 or self.hypotheses < 1 or not 0 < self.tolerance < 45:
-            raise LabelError(f"gravity needs pictures, hypotheses and a tolerance below 45 deg, got {self}")
+        if min(self.pictures, self.most_lines, self.closely) < 1 or not 0 < self.shortest < 1:
+            raise LabelError(f"gravity needs pictures, lines and edges shorter than the picture, got {self}")
+        if not all(0 < sigma <= 45 for sigma in (self.hands_sigma, self.roll_sigma, self.look_sigma)):
+            raise LabelError(f"expected sigmas of the vertical between 0 and 45 deg, got {self}")
 
 
-class Lines(NamedTuple):
-    """Straight edges, each by the plane that it spans with the camera's centre."""
+class Sights(NamedTuple):
+    """What some pictures of a clip show, in pixels."""
 
-    normals: Array  # (L, 3), unit, world
-    lengths: Array  # (L,), [px]
+    edges: Sequence[Array]  # of each picture, (E, 2, 2)
+    hands: Sequence[Array]  # of each picture, the middles of its hands, (H, 2)
 
 
 class Vertical(NamedTuple):
     """Up, and how it was found."""
 
     up: Array  # (3,), unit, world
-    sigma: float  # [rad], of its direction
-    source: str  # `given`, `lines`, `plane` or `prior`
+    sigma: float  # [rad], of its tilt towards the worst side
+    source: str  # `given`, `prior`, or what told more: `lines`, `plane`, `lines and plane`
+    evidence: float = 0.0  # log, of everything seen, by which focal lengths can be compared
 
 
-class View(NamedTuple):
-    """A picture in which lines are looked for."""
+class Expected(NamedTuple):
+    """Up as people's build has it."""
 
-    gray: Gray
-    hidden: Mask
-    world_from_camera: Array  # (3, 3), rotation
+    up: Array  # (3,), unit, world, most likely
+    below: Array  # (3,), unit, world: towards the hands, or where the camera looks
+    level: Array  # (3,), unit, world: the camera's x
+    angle: float  # [rad], of `below` below the horizon
+    angle_sigma: float  # [rad]
+    roll_sigma: float  # [rad]
 
 
-NEAR_PLANE = 8.0  # [deg], of the main plane's normal from an axis: points near it are not all on it
-TILT = 25.0  # [deg], of the vertical from where heads at work have it: half as likely
-SECOND = 0.08  # of all lines, along the second axis: three times what lines that run anyhow would do
-MANHATTAN_SIGMA, PLANE_SIGMA, PRIOR_SIGMA = np.radians([0.7, 3.0, 15.0])
+COARSE, FINE = np.radians([3.0, 0.5])  # between directions of the grid
+REACH = 3.5  # sigmas of what is expected
+PLANE_SIGMA = np.radians(3.0)  # of the main plane's normal
+MAX_SHARE = 0.9  # how far the main plane is trusted to be a table, at most
+LEAST_SIGMA = np.radians(0.3)  # what intrinsics and rotations are off
+NARROWED = 0.6  # of the sigma expected: more, and what was seen told nothing
 
 
 def find_vertical(
-    views: Sequence[View], intrinsics: Array, points: Array, settings: GravitySettings | None = None
+    sights: Sights, rotations: Array, intrinsics: Array, points: Array, settings: GravitySettings | None = None
 ) -> Vertical:
-    """Up, in the frame that the views' rotations are given in.
+    """Up, in the frame that the rotations are given in.
 
     Args:
-        views: Pictures of one camera.
+        sights: Of V pictures of one camera.
+        rotations: world_from_camera of each, (V, 3, 3).
         intrinsics: (3, 3), [px].
         points: (P, 3), of the scene; none where only rotations are known.
         settings: How to look.
 
     Returns:
-        The vertical: of three axes if enough lines agree with any, else the normal of the main plane, else what the
-        pitch of a head at work suggests.
+        The mean of the likeliest directions.
     """
     settings = settings or GravitySettings()
-    expected = _expected_up(views, settings.look_down)
-    plane, share = dominant_plane(points, expected, settings.seed)
-    hint = plane if share > settings.min_share else None
-    axes = manhattan_axes(find_lines(views, intrinsics, settings), settings, expected, hint)
-    allowed = np.cos(np.radians(settings.max_tilt))
-    if axes is not None:
-        up = _choose_up(axes, expected, plane, share)
-        if up @ expected > allowed:
-            return Vertical(up, float(MANHATTAN_SIGMA), "lines")
-    if share > settings.min_share and plane @ expected > allowed:
-        return Vertical(plane, float(PLANE_SIGMA) * max(1.0, 0.5 / share), "plane")
-    return Vertical(expected, float(PRIOR_SIGMA), "prior")
+    expected = expect_up(sights, rotations, intrinsics, settings)
+    lines = lines_in_world(sights.edges, rotations, intrinsics, settings.most_lines)
+    plane, share = dominant_plane(points, expected.up, settings.seed)
+    share = min(share, MAX_SHARE)
+    ups, cell, weights = _posterior(expected, lines, plane, share, settings.closely)
+    likeliest = ups[int((weights - np.log(cell)).argmax())]
+    chances = np.exp(weights - weights.max())
+    near = ups @ likeliest > np.cos(2 * COARSE)
+    up = (chances * near) @ ups
+    up /= np.linalg.norm(up)
+    off = ups - (ups @ up)[:, None] * up
+    spread = (off * (chances / chances.sum())[:, None]).T @ off
+    sigma = float(np.hypot(np.sqrt(np.linalg.eigvalsh(spread)[-1]), LEAST_SIGMA))
+    evidence = float(np.log(chances.sum()) + weights.max())
+    told = sigma < NARROWED * max(expected.angle_sigma, expected.roll_sigma)
+    return Vertical(up, sigma, _source(up, lines, plane, share) if told else "prior", evidence)
 
 
-def find_lines(views: Sequence[View], intrinsics: Array, settings: GravitySettings) -> Lines:
-    """Straight edges of some pictures (LSD: Grompone von Gioi et al., PAMI 2010), without those on hands."""
-    normals, lengths = [np.zeros((0, 3))], [np.zeros(0)]
-    detector = cv2.createLineSegmentDetector()
-    for view in views:
-        found = detector.detect(view.gray)[0]
-        if found is None:
-            continue
-        ends = np.asarray(found, dtype=float).reshape(-1, 2, 2)
-        length = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)
-        middle = np.clip(ends.mean(axis=1).round().astype(int), 0, np.array(view.gray.shape[::-1]) - 1)
-        long = length > settings.shortest * np.hypot(*view.gray.shape)
-        kept = long & ~view.hidden[middle[:, 1], middle[:, 0]]
-        across = np.cross(rays(intrinsics, ends[kept, 0]), rays(intrinsics, ends[kept, 1]))
-        normals.append(across / np.linalg.norm(across, axis=1, keepdims=True) @ view.world_from_camera.T)
-        lengths.append(length[kept])
-    return Lines(np.concatenate(normals), np.concatenate(lengths))
+def expect_up(sights: Sights, rotations: Array, intrinsics: Array, settings: GravitySettings) -> Expected:
+    """What people's build says of the vertical, before anything but hands is looked at."""
+    seen = [rays(intrinsics, hands) @ turn.T for hands, turn in zip(sights.hands, rotations, strict=True) if len(hands)]
+    level = _unit(np.mean(rotations[:, :, 0], axis=0))
+    below = _unit(np.mean(np.concatenate(seen), axis=0) if seen else np.mean(rotations[:, :, 2], axis=0))
+    angle, sigma = (settings.hands_below, settings.hands_sigma) if seen else (settings.look_down, settings.look_sigma)
+    ahead = _unit(below - (below @ level) * level)
+    upwards = np.cross(level, ahead)  # the camera's x to the right, ahead, and so up
+    up = np.cos(np.radians(angle)) * upwards - np.sin(np.radians(angle)) * ahead
+    return Expected(up, below, level, *np.radians([angle, sigma, settings.roll_sigma]).tolist())
 
 
-def manhattan_axes(
-    lines: Lines, settings: GravitySettings, expected: Array, normal: Array | None = None
-) -> Array | None:
-    """Three axes at right angles that lines run along, the columns of (3, 3); None if too few lines agree.
+def _posterior(
+    expected: Expected, lines: Lines, plane: Array, share: float, closely: int
+) -> tuple[Array, Array, Array]:
+    """Directions (G, 3), the size of the cell of each (G,), and the logarithm of its chance (G,).
 
-    Args:
-        lines: Of some pictures.
-        settings: How to look.
-        expected: (3,), unit, roughly up: of axes that agree with as many lines, those that have one near it are taken.
-        normal: (3,), of the scene's main plane, near which one of them is expected; None where there is none.
+    Coarse cells, the likeliest of them divided.
     """
-    if len(lines.lengths) < settings.min_lines:
-        return None
-    tolerance = np.sin(np.radians(settings.tolerance))
-    candidates = _hypotheses(lines.normals, settings)
-    if normal is not None:
-        candidates = candidates[np.abs(normal @ candidates).max(axis=1) > np.cos(np.radians(NEAR_PLANE))]
-        if not len(candidates):
-            return None
-    weights = np.minimum(lines.lengths, 4 * np.median(lines.lengths))
-    best, score = np.eye(3), -1.0
-    for axes in np.array_split(candidates, max(1, len(candidates) // 200)):
-        off = np.abs(np.einsum("li,hij->hlj", lines.normals, axes)).min(axis=-1)
-        tilt = np.degrees(np.arccos(np.clip(np.abs(expected @ axes).max(axis=1), 0, 1)))
-        scores = np.maximum(1 - (off / tolerance) ** 2, 0) @ weights / (1 + (tilt / TILT) ** 2)
-        if scores.max() > score:
-            best, score = axes[int(scores.argmax())], float(scores.max())
-    axes = _refined(best, lines.normals, weights, tolerance)
-    off = np.abs(lines.normals @ axes)
-    agree, nearest = off.min(axis=1) < tolerance, off.argmin(axis=1)
-    if agree.sum() < settings.min_lines or weights[agree].sum() < settings.min_share * weights.sum():
-        return None
-    # Around the axis of a single bundle of lines the other two could turn freely.
-    bundles = np.sort([weights[agree & (nearest == axis)].sum() for axis in range(3)])
-    return axes if bundles[1] > SECOND * weights.sum() else None
+
+    def weigh(tilts: Array, step: float) -> tuple[Array, Array, Array]:
+        ups = _tilted(expected.up, tilts)
+        weights = _log_prior(ups, expected) + log_likelihood(ups, lines, step / 4) + _log_plane(ups, plane, share)
+        cell = np.full(len(ups), step**2)
+        return ups, cell, weights + np.log(cell)
+
+    count = int(np.ceil(REACH * max(expected.angle_sigma, expected.roll_sigma) / COARSE))
+    coarse = _square(COARSE * np.arange(-count, count + 1))
+    coarse = coarse[_log_prior(_tilted(expected.up, coarse), expected) > -0.5 * REACH**2]
+    ups, cell, weights = weigh(coarse, float(COARSE))
+    best = np.zeros(len(ups), dtype=bool)
+    best[np.argsort(-weights, kind="stable")[:closely]] = True
+    within = np.arange(-(COARSE - FINE) / 2, COARSE / 2, FINE)
+    fine = (coarse[best][:, None] + _square(within)).reshape(-1, 2)
+    divided = weigh(fine, float(FINE))
+    return (
+        np.concatenate([ups[~best], divided[0]]),
+        np.concatenate([cell[~best], divided[1]]),
+        np.concatenate([weights[~best], divided[2]]),
+    )
 
 
-def _hypotheses(normals: Array, settings: GravitySettings) -> Array:
-    """Axes from three lines each, two along the first and one along the second, (H, 3, 3)."""
-    rng = np.random.default_rng(settings.seed)
-    chosen = normals[rng.integers(len(normals), size=(3, settings.hypotheses))]
-    first = np.cross(chosen[0], chosen[1])
-    second = np.cross(first, chosen[2])
-    lengths = np.linalg.norm(first, axis=1), np.linalg.norm(second, axis=1)
-    sound = (lengths[0] > 0.05) & (lengths[1] > 0.05 * lengths[0])
-    first, second = first[sound] / lengths[0][sound, None], second[sound] / lengths[1][sound, None]
-    if not len(first):
-        return np.eye(3)[None]
-    return np.stack([first, second, np.cross(first, second)], axis=-1)
+def _log_prior(ups: Array, expected: Expected) -> Array:
+    """Density of directions, [1/sr], (G,)."""
+    ahead = np.cross(ups, expected.level)
+    below = np.arctan2(-(ups @ expected.below), ahead @ expected.below)  # more than 90 deg: behind the feet
+    roll = np.arcsin(np.clip(ups @ expected.level, -1, 1))
+    off = ((below - expected.angle) / expected.angle_sigma) ** 2 + (roll / expected.roll_sigma) ** 2
+    density: Array = -0.5 * off - np.log(2 * np.pi * expected.angle_sigma * expected.roll_sigma)
+    return density
 
 
-def _refined(axes: Array, normals: Array, weights: Array, tolerance: float) -> Array:
-    """Turn axes to where the lines that agree want them: Gauss-Newton with Cauchy weights, narrowing."""
-    for width in np.geomspace(tolerance, tolerance / 4, 12):
-        off = normals @ axes
-        nearest = np.abs(off).argmin(axis=1)
-        residual = off[np.arange(len(off)), nearest]
-        axis = axes.T[nearest]
-        weight = weights * (np.abs(residual) < 2 * tolerance) / (1 + (residual / width) ** 2)
-        jacobian = np.cross(axis, normals)  # of n . exp(w) a by w
-        information = (jacobian * weight[:, None]).T @ jacobian + 1e-9 * np.eye(3) * weight.sum()
-        step = -np.linalg.solve(information, (jacobian * weight[:, None]).T @ residual)
-        axes = matrix_from_rotation_vector(step) @ axes
-    return axes
+def _log_plane(ups: Array, plane: Array, share: float) -> Array:
+    """How much likelier it is that this plane lies level, if up is so, than that it lies anyhow, (G,)."""
+    if share <= 0:
+        return np.zeros(len(ups))
+    squared = 2 - 2 * np.abs(ups @ plane)
+    level = np.exp(-0.5 * squared / PLANE_SIGMA**2) / PLANE_SIGMA**2  # over a hemisphere, 2 pi sr
+    likelihood: Array = np.log(1 - share + share * level)
+    return likelihood
+
+
+def _source(up: Array, lines: Lines, plane: Array, share: float) -> str:
+    """What bears a direction out."""
+    told = {"lines": log_likelihood(up[None], lines)[0], "plane": _log_plane(up[None], plane, share)[0]}
+    return " and ".join(name for name, by in told.items() if by > 0.5 * max(told.values()))
 
 
 def dominant_plane(points: Array, towards: Array, seed: int = 0) -> tuple[Array, float]:
@@ -211,16 +206,20 @@ def dominant_plane(points: Array, towards: Array, seed: int = 0) -> tuple[Array,
     return normal * (1.0 if normal @ towards >= 0 else -1.0), share
 
 
-def _choose_up(axes: Array, expected: Array, plane: Array, share: float) -> Array:
-    """The axis, of either sign, that is most likely up."""
-    candidates = np.concatenate([axes.T, -axes.T])
-    on_plane = candidates @ plane > np.cos(np.radians(NEAR_PLANE))
-    return candidates[int((candidates @ expected + share * on_plane).argmax())]
+def _square(side: Array) -> Array:
+    """Tilts around none whose two parts are those of a side, (S * S, 2), [rad]."""
+    return np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
-def _expected_up(views: Sequence[View], look_down: float) -> Array:
-    """Up as it would be for a head without roll that looks down by this angle, [deg], on average."""
-    angle = np.radians(look_down)
-    up_in_camera = np.array([0.0, -np.cos(angle), -np.sin(angle)])
-    mean = np.mean([view.world_from_camera @ up_in_camera for view in views], axis=0)
-    return mean / np.linalg.norm(mean)
+def _tilted(up: Array, tilts: Array) -> Array:
+    """A direction tilted by rotation vectors at right angles to it, (G, 3)."""
+    aside = np.array([1.0, 0.0, 0.0]) if abs(up[0]) < 0.9 else np.array([0.0, 1.0, 0.0])
+    east = _unit(np.cross(up, aside))
+    angle = np.linalg.norm(tilts, axis=1, keepdims=True)
+    way = tilts[:, :1] * east + tilts[:, 1:] * np.cross(up, east)
+    return np.cos(angle) * up + np.sinc(angle / np.pi) * way
+
+
+def _unit(vector: Array) -> Array:
+    unit: Array = vector / np.linalg.norm(vector)
+    return unit

@@ -25,6 +25,10 @@ Mask = NDArray[np.bool_]
 MIN_SHARED = 20  # corners of two keyframes that are compared
 
 
+MIN_ANGLE = 0.3  # [deg], between rays of a point, while the focal length is a guess
+MAX_ERROR = 4.0  # [px], of an observation, when the focal length is adjusted
+
+
 pycolmap.logging.minloglevel = pycolmap.logging.ERROR.value  # it tells hundreds of lines about every clip
 
 
@@ -163,6 +167,10 @@ class Matches:
         options.random_seed = options.mapper.random_seed = self.settings.seed
         options.mapper.bundle_adjustment.refine_focal_length = False
         options.mapper.skip_retriangulation = self.complete
+        if not self.camera.exact:
+            # From a focal length that is too long rays meet at less than the 1 deg that COLMAP asks for, and most
+            # points of a head that hardly moves would be dropped before it is corrected.
+            options.mapper.min_tri_angle_deg = MIN_ANGLE
         pycolmap.set_random_seed(self.settings.seed)
         output = self.database.with_suffix(".global")
         largest = _largest(pycolmap.global_mapping(self.database, self.images, output, options).values())
@@ -221,7 +229,17 @@ def _refine_focal(reconstruction: "pycolmap.Reconstruction", settings: MappingSe
     options.refine_focal_length, options.refine_extra_params, options.print_summary = True, False, False
     options.ceres.loss_function_type, options.ceres.loss_function_scale = pycolmap.LossFunctionType.HUBER, 1.0
     options.ceres.solver_options.num_threads = settings.threads
-    pycolmap.bundle_adjustment(reconstruction, options)
+    config = pycolmap.BundleAdjustmentConfig()
+    for image in reconstruction.reg_image_ids():
+        config.add_image(image)
+    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    observations = pycolmap.ObservationManager(reconstruction)
+    # What a wrong focal length put far off or behind a camera would hold the right one up.
+    for _ in range(2):
+        observations.filter_all_points3D(MAX_ERROR, 0.0)
+        # Not pycolmap.bundle_adjustment(), which makes COLMAP's log talk again.
+        pycolmap.create_default_bundle_adjuster(options, config, reconstruction).solve()
+    observations.filter_all_points3D(MAX_ERROR, 0.0)
 
 
 def _read(reconstruction: "pycolmap.Reconstruction") -> Model:

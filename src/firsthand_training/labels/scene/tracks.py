@@ -4,7 +4,7 @@ Each corner is led from frame to frame, and at every keyframe compared with how 
 that errors do not add up.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,10 +26,10 @@ UNLIKE = 12.0  # grey levels, mean difference from how it looked
 
 
 class Sighting(NamedTuple):
-    """The corners that a keyframe shows."""
+    """The corners that a frame shows."""
 
     frame: int
-    corners: Integers  # (K,), a number for each, the same in every keyframe
+    corners: Integers  # (K,), a number for each, the same in every frame
     pixels: Array  # (K, 2)
 
 
@@ -46,16 +46,16 @@ class _Born:
         self.corners, self.start, self.now = self.corners[kept], self.start[kept], self.now[kept]
 
 
-def track_corners(frames: Iterator[tuple[int, Gray, Mask]], keyframes: set[int], corners: int = 800) -> list[Sighting]:
+def track_corners(frames: Iterable[tuple[int, Gray, Mask]], keyframes: set[int], corners: int = 800) -> list[Sighting]:
     """Follow corners through a clip.
 
     Args:
         frames: In order: number, grey picture (H, W), and where hands hide the scene (H, W).
-        keyframes: Numbers of the frames whose corners are wanted.
+        keyframes: Numbers of the frames in which corners are compared with how they looked, and new ones begin.
         corners: How many are looked for in a picture.
 
     Returns:
-        What each keyframe shows, in order.
+        What each frame from the first keyframe on shows, in order. Between keyframes corners are where flow led them.
     """
     sightings: list[Sighting] = []
     alive: list[_Born] = []
@@ -74,7 +74,8 @@ def track_corners(frames: Iterator[tuple[int, Gray, Mask]], keyframes: set[int],
             alive = [born for born in alive if len(born.corners)]
             alive.append(_Born(gray, count + np.arange(len(fresh)), fresh, fresh.copy()))
             count += len(fresh)
-            seen, places = (np.concatenate([getattr(b, name) for b in alive]) for name in ("corners", "now"))
+        if alive:
+            seen, places = (np.concatenate([getattr(born, name) for born in alive]) for name in ("corners", "now"))
             sightings.append(Sighting(number, seen, places))
         before = gray
     return sightings
