@@ -5,32 +5,47 @@
 Three streams at 60 Hz: `robot`, fingertips of the robot's own hands (what a policy trained on it asks for); `person`, a
 kinematic human hand with the proportions of a headset's 25-joint skeleton, through fists, points, grasps and pinches in
 which thumb and finger touch; `broken`, the person with lost and absurd fingertips (errors are those of the others).
+Where dex-retargeting is installed, it gets the person's stream too. Its fingertips are wanted elsewhere (1.15 times the
+person's, from the wrist), so errors are told against both wishes; a pinch is a pinch for both.
 Time is CPU time of this thread; the last line says how busy the machine was.
 """
 
 import argparse
+import importlib.util
 import itertools
 import json
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from dex_peer import SCALING, DexRetargeting
 from numpy.typing import NDArray
 
+from firsthand.headset.hand_frames import MIRROR
+from firsthand.headset.hand_model import (
+    FIST,
+    GRASP,
+    HALF,
+    OPEN,
+    POINT,
+    RELAXED,
+    TOUCH,
+    HandPose,
+    fingertips,
+    pinch,
+)
 from firsthand.robot.description import urdf
 from firsthand.robot.hand_retargeting import DEFAULT, HandRetargeting, HandRetargetingSettings, TipCalibration
 from firsthand.robot.joints import HANDS_SLICE
 from firsthand.robot.model import RobotModel
 from firsthand.space.hand_state import FINGERS
-from firsthand.space.rotations import matrix_from_rotation_vector
 
 Array = NDArray[np.floating]
 
-TOUCH = 0.012  # [m] between the bones' ends of two fingertips whose skins touch
 LONGEST_HAND = 0.25  # [m], wrist to fingertip
 FRAMES_PER_MOVE = 36  # at 60 Hz, 0.6 s
-MIRROR = np.array([1.0, -1.0, 1.0])
 
 
 def main() -> None:
@@ -45,13 +60,15 @@ def main() -> None:
     calibrated = TipCalibration.from_open_hands(model, open_hand, touch=TOUCH)
     raw = TipCalibration(np.zeros((2, 5, 3)), np.zeros((2, 5, 3)), np.full((2, 5), 1.2), TOUCH)
     without_pinch = replace(DEFAULT, pinch_weight=0.0)
-    rows = [
-        measure("robot", model, robot_stream(model), None, DEFAULT),
-        measure("person", model, person, calibrated, DEFAULT),
-        measure("person, no pinch terms", model, person, calibrated, without_pinch),
-        measure("person, raw tips x 1.2", model, person, raw, DEFAULT),
-        measure("broken", model, break_stream(person), calibrated, DEFAULT),
+    ours = [
+        ("robot", robot_stream(model), None, DEFAULT),
+        ("person", person, calibrated, DEFAULT),
+        ("person, no pinch terms", person, calibrated, without_pinch),
+        ("person, raw tips x 1.2", person, raw, DEFAULT),
+        ("broken", break_stream(person), calibrated, DEFAULT),
     ]
+    rows = [measure_ours(name, model, *how) for name, *how in ours]
+    rows += measure_peers(model, person, calibrated) if arguments.hand == "dfx" else []
     print_table(rows)
     print(f"(one numpy addition of 12 numbers took {addition_time():.2f} us; an idle core needs 0.3 to 0.4)")
     if arguments.json:
@@ -59,25 +76,63 @@ def main() -> None:
         print(arguments.json)
 
 
-def measure(
+def measure_ours(
     name: str, model: RobotModel, stream: Array, calibration: TipCalibration | None, settings: HandRetargetingSettings
 ) -> dict[str, object]:
-    """Follow a stream (frames, 2, 5, 3) and gather what matters."""
+    """A stream (frames, 2, 5, 3) by our own."""
     retargeting = HandRetargeting(model, calibration, settings)
+    wish = (lambda tips: tips) if calibration is None else calibration.targets
     touch = 0.0 if calibration is None else calibration.touch
-    q = settle(retargeting, stream[0], model.neutral[HANDS_SLICE])
+    return measure(name, model, stream, lambda tips, q: retargeting.solve(tips, q).q, wish, touch)
+
+
+def measure_peers(model: RobotModel, person: Array, calibrated: TipCalibration) -> list[dict[str, object]]:
+    """The person's stream by dex-retargeting, or nothing where that is not installed."""
+    if importlib.util.find_spec("dex_retargeting") is None:
+        print("(dex-retargeting is not installed: see benchmarks/dex_peer.py)")
+        return []
+    return [
+        measure(f"dex-retargeting {kind}", model, person, DexRetargeting(model, kind).solve, calibrated.targets, TOUCH)
+        for kind in ("vector", "dexpilot")
+    ]
+
+
+def measure(
+    name: str,
+    model: RobotModel,
+    stream: Array,
+    solve: Callable[[Array, Array], Array],
+    wish: Callable[[Array], Array],
+    touch: float,
+) -> dict[str, object]:
+    """Follow a stream (frames, 2, 5, 3) and gather what matters.
+
+    Args:
+        name: Of the row.
+        model: The robot.
+        stream: A person's fingertips.
+        solve: From fingertips (2, 5, 3) and the angles before (12,) to angles (12,).
+        wish: Where the robot's fingertips are wanted for those of the person.
+        touch: Distance of tracked fingertips that touch, [m].
+    """
+    q = model.neutral[HANDS_SLICE]
+    for _ in range(20):  # time for the first frame
+        q = solve(stream[0], q)
     lower, upper = model.lower[HANDS_SLICE], model.upper[HANDS_SLICE]
-    times, errors, steps, pinches, outside = [], [], [], [], 0.0
+    times, errors, scaled, steps, pinches, outside = [], [], [], [], [], 0.0
     for tips in stream:
         start = time.thread_time()
-        result = retargeting.solve(tips, q)
+        found = solve(tips, q)
         times.append((time.thread_time() - start) / 2 * 1e6)
-        errors.append(result.error * 1e3)
-        steps.append(np.abs(result.q - q).max())
-        outside = max(outside, float((lower - result.q).max()), float((result.q - upper).max()))
-        q = result.q
-        pinches += pinch_errors(model, tips, q, touch)
-    error = np.where(honest(stream), np.array(errors), np.nan)
+        met = tips_of(model, found)
+        errors.append(np.linalg.norm(met - wish(tips), axis=-1) * 1e3)
+        scaled.append(np.linalg.norm(met - SCALING * tips, axis=-1) * 1e3)
+        steps.append(np.abs(found - q).max())
+        outside = max(outside, float((lower - found).max()), float((found - upper).max()))
+        q = found
+        pinches.append(pinch_errors(tips, met, touch) * 1e3)
+    kept, pinch = honest(stream), np.array(pinches)
+    error, scaled_error = (np.where(kept, np.array(values), np.nan) for values in (errors, scaled))
     return {
         "stream": name,
         "frames": len(stream),
@@ -85,9 +140,12 @@ def measure(
         "us_per_hand_p99": float(np.percentile(times, 99)),
         "mean_mm": float(np.nanmean(error)),
         "p95_mm": float(np.nanpercentile(error, 95)),
+        "mean_mm_to_scaled_tips": float(np.nanmean(scaled_error)),
         "by_finger_mm": dict(zip(FINGERS, np.nanmean(error, axis=(0, 1)).tolist(), strict=True)),
-        "pinch_frames": len(pinches),
-        "pinch_distance_error_mm": float(np.mean(pinches) * 1e3) if pinches else None,
+        "pinch_frames": [int(frames) for frames in np.isfinite(pinch).sum(axis=(0, 1))],
+        "pinch_error_mm": [
+            float(np.nanmean(one)) if np.isfinite(one).any() else None for one in pinch.transpose(2, 0, 1)
+        ],
         "largest_step_rad": float(np.max(steps)),
         "outside_limits_rad": outside,
     }
@@ -98,22 +156,17 @@ def honest(stream: Array) -> NDArray[np.bool_]:
     return np.linalg.norm(stream, axis=-1) < LONGEST_HAND  # false for NaN
 
 
-def settle(retargeting: HandRetargeting, tips: Array, q: Array) -> Array:
-    """Where the hands are once they have had time for the first frame."""
-    for _ in range(20):
-        q = retargeting.solve(tips, q).q
-    return q
-
-
-def pinch_errors(model: RobotModel, tips: Array, q_hands: Array, touch: float) -> list[float]:
-    """For each closed pinch of the target: how far the robot's thumb and finger are from that distance, [m]."""
-    wanted = np.linalg.norm(tips[:, :1] - tips[:, 1:], axis=-1)
+def tips_of(model: RobotModel, q_hands: Array) -> Array:
+    """The robot's fingertips (2, 5, 3), [m]."""
     q = model.neutral.copy()
     q[HANDS_SLICE] = q_hands
-    met = model.hand_state(q).fingertips_in_wrist
-    distance = np.linalg.norm(met[:, :1] - met[:, 1:], axis=-1)
-    closed = wanted < TOUCH + 0.002
-    return list(np.abs(distance[closed] - np.maximum(wanted[closed] - touch, 0.0)))
+    return model.hand_state(q).fingertips_in_wrist
+
+
+def pinch_errors(tips: Array, met: Array, touch: float) -> Array:
+    """How far the robot's tips are from the gap of a pinch that the person closes, (2, 4), [m]; NaN where none."""
+    wanted, apart = (np.linalg.norm(hands[:, :1] - hands[:, 1:], axis=-1) for hands in (tips, met))
+    return np.where(wanted < TOUCH + 0.002, np.abs(apart - np.maximum(wanted - touch, 0.0)), np.nan)
 
 
 def addition_time() -> float:
@@ -127,103 +180,29 @@ def addition_time() -> float:
 
 def print_table(rows: list[dict[str, object]]) -> None:
     """One line for each row."""
-    head = ("stream", "us/hand p50", "p99", "mean mm", "p95 mm", "pinch mm (frames)", "step rad", "outside")
-    print(("{:<24}" + "{:>12}{:>8}{:>10}{:>9}{:>20}{:>10}{:>9}").format(*head))
+    head = (
+        "stream",
+        "us/hand p50",
+        "p99",
+        "mean mm",
+        "p95",
+        "to 1.15 tips",
+        "pinch mm, index to little",
+        "step rad",
+        "outside",
+    )
+    print(("{:<24}" + "{:>12}{:>8}{:>9}{:>7}{:>14}{:>27}{:>10}{:>9}").format(*head))
     for row in rows:
-        pinch = "-" if row["pinch_frames"] == 0 else f"{row['pinch_distance_error_mm']:.1f} ({row['pinch_frames']})"
+        closed = " ".join("-" if error is None else f"{error:.1f}" for error in row["pinch_error_mm"])
         print(
-            f"{row['stream']:<24}{row['us_per_hand_p50']:>12.0f}{row['us_per_hand_p99']:>8.0f}{row['mean_mm']:>10.2f}"
-            f"{row['p95_mm']:>9.2f}{pinch:>20}{row['largest_step_rad']:>10.3f}{max(row['outside_limits_rad'], 0):>9.0e}"
+            f"{row['stream']:<24}{row['us_per_hand_p50']:>12.0f}{row['us_per_hand_p99']:>8.0f}{row['mean_mm']:>9.2f}"
+            f"{row['p95_mm']:>7.2f}{row['mean_mm_to_scaled_tips']:>14.2f}{closed:>27}{row['largest_step_rad']:>10.3f}"
+            f"{max(row['outside_limits_rad'], 0):>9.0e}"
         )
+    frames = dict(zip(FINGERS[1:], rows[1]["pinch_frames"], strict=True))
+    print(f"(the person closes pinches of thumb and {frames} frames, both hands)")
     for row in rows:
-        print(f"{row['stream']:<24}" + "  ".join(f"{f} {e:.1f}" for f, e in row["by_finger_mm"].items()))
-
-
-# ---- the person: a right hand in its wrist frame (x along the fingers, y to the thumb, z out of the back) ----
-
-
-@dataclass(frozen=True)
-class Pose:
-    """What a person does with one hand. Angles in [rad]."""
-
-    curl: tuple[float, float, float, float]  # of the knuckles, index to little; the other joints follow
-    spread: float  # of the fingers
-    oppose: float  # the thumb turns in front of the palm
-    bend: float  # of the thumb's two outer joints
-
-
-OPEN = Pose((0.0, 0.0, 0.0, 0.0), 0.0, 0.0, 0.0)
-RELAXED = Pose((0.35, 0.4, 0.45, 0.5), 0.0, 0.35, 0.2)
-FIST = Pose((1.25, 1.3, 1.3, 1.3), 0.0, 0.9, 0.7)
-POINT = Pose((0.05, 1.25, 1.3, 1.3), 0.0, 0.8, 0.6)
-GRASP = Pose((0.6, 0.6, 0.6, 0.6), 0.06, 0.9, 0.2)
-HALF = Pose((0.8, 0.2, 0.7, 0.3), 0.05, 0.5, 0.4)
-
-KNUCKLES = np.array([[0.092, 0.024, 0.0], [0.096, 0.002, 0.003], [0.089, -0.018, 0.0], [0.079, -0.036, -0.005]])
-PHALANGES = np.array(
-    [[0.041, 0.024, 0.020], [0.045, 0.028, 0.021], [0.041, 0.027, 0.021], [0.033, 0.020, 0.019]]
-)  # [m]
-FAN = np.array([1.0, 0.0, -0.8, -1.8])  # how the fingers share a spread
-THUMB_ROOT = np.array([0.022, 0.026, -0.010])
-THUMB_BONES = (0.045, 0.033, 0.026)  # [m]
-THUMB_AT_REST = np.array([0.55, 0.80, -0.22])  # direction of the metacarpal with the hand flat
-THUMB_OPPOSED = np.array([0.78, 0.05, -0.62])  # and in front of the palm
-THUMB_BENDS_TO = np.array([0.0, -0.8, -0.6])  # where its tip goes with the hand flat
-
-
-def fingertips(pose: Pose) -> Array:
-    """(5, 3), thumb to little, of a right hand."""
-    fingers = [finger_tip(i, pose.curl[i], pose.spread * FAN[i]) for i in range(4)]
-    return np.array([thumb_tip(pose.oppose, pose.bend), *fingers])
-
-
-def finger_tip(finger: int, curl: float, spread: float) -> Array:
-    """A finger whose outer joints bend 1.1 and 0.7 times as far as its knuckle."""
-    angles = np.cumsum([curl, 1.1 * curl, 0.7 * curl])
-    along = np.array([np.cos(angles), np.zeros(3), -np.sin(angles)]).T  # curling turns x towards -z, the palm
-    tip = (PHALANGES[finger][:, None] * along).sum(axis=0)
-    return KNUCKLES[finger] + matrix_from_rotation_vector(np.array([0.0, 0.0, spread])) @ tip
-
-
-def thumb_tip(oppose: float, bend: float) -> Array:
-    """A thumb that swings in front of the palm (`oppose` = 1) and bends towards the fingers."""
-    swing = matrix_from_rotation_vector(oppose * turn(THUMB_AT_REST, THUMB_OPPOSED))
-    direction = swing @ (THUMB_AT_REST / np.linalg.norm(THUMB_AT_REST))
-    axis = np.cross(direction, swing @ THUMB_BENDS_TO)
-    axis /= np.linalg.norm(axis)
-    tip = THUMB_ROOT
-    for bone, angle in zip(THUMB_BONES, (0.0, 1.0, 2.1), strict=True):
-        tip = tip + bone * matrix_from_rotation_vector(axis * angle * bend) @ direction
-    return tip
-
-
-def turn(start: Array, end: Array) -> Array:
-    """The shortest rotation from one direction to another, as a rotation vector."""
-    axis = np.cross(start, end)
-    return axis / np.linalg.norm(axis) * np.arctan2(np.linalg.norm(axis), start @ end)
-
-
-def pinch(fingers: tuple[int, ...], others: float = 0.35) -> Pose:
-    """The pose in which the thumb touches these fingers (0 index to 3 little), found by Gauss-Newton."""
-
-    def pose(x: Array) -> Pose:
-        curl = [others] * 4
-        for finger, angle in zip(fingers, x[2:], strict=True):
-            curl[finger] = angle
-        return Pose(tuple(curl), 0.0, x[0], x[1])
-
-    def residual(x: Array) -> Array:
-        tips = fingertips(pose(x))
-        gaps = [np.linalg.norm(tips[0] - tips[1 + finger]) - TOUCH for finger in fingers]
-        return np.array([*gaps, *(0.002 * (x - rest))])
-
-    rest = np.array([1.0, 0.2, *[0.8] * len(fingers)])
-    x = rest.copy()
-    for _ in range(60):
-        slope = np.array([(residual(x + d) - residual(x - d)) / 2e-5 for d in 1e-5 * np.eye(len(x))]).T
-        step = np.linalg.lstsq(slope, -residual(x), rcond=None)[0]
-        x = np.clip(x + np.clip(step, -0.2, 0.2), [0.0, 0.0, *[0.0] * len(fingers)], [1.5, 0.9, *[1.4] * len(fingers)])
-    return pose(x)
+        print(f"{row['stream']:<26}" + "  ".join(f"{f} {e:.1f}" for f, e in row["by_finger_mm"].items()))
 
 
 # ---- the streams: (frames, 2, 5, 3) ----
@@ -237,13 +216,13 @@ def person_stream() -> Array:
     return np.stack([left, right], axis=1)
 
 
-def moves(poses: list[Pose]) -> Array:
+def moves(poses: list[HandPose]) -> Array:
     """(frames, 5, 3): smooth moves from pose to pose, with a rest at each."""
-    values = np.array([[*pose.curl, pose.spread, pose.oppose, pose.bend] for pose in poses])
+    values = np.array([pose.vector() for pose in poses])
     ramp = np.linspace(0.0, 1.0, FRAMES_PER_MOVE)
     ramp = np.concatenate([ramp**3 * (10 - 15 * ramp + 6 * ramp**2), np.ones(FRAMES_PER_MOVE // 2)])
     path = np.concatenate([a + ramp[:, None] * (b - a) for a, b in itertools.pairwise(values)])
-    return np.array([fingertips(Pose(tuple(v[:4]), *v[4:])) for v in path])
+    return np.array([fingertips(HandPose.from_vector(v)) for v in path])
 
 
 def both_hands(right: Array) -> Array:

@@ -126,8 +126,9 @@ class Teleop(RunnableNode):
 
     def _on_robot(self, message: bytes) -> None:
         with self._robot_in.reading():
-            state = read_hand_state(message)
-            self._session.hear_robot(state.stamp_ns, state.vector)
+            if self._session.state is not TeleopState.FOLLOWING:  # then, nobody asks
+                state = read_hand_state(message)
+                self._session.hear_robot(state.stamp_ns, state.vector)
 
     def _on_pedal(self, message: Bool) -> None:
         self._session.hear_pedal(self._now_ns(), message.data)
