@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rclpy.clock import Clock, ClockType
+from rclpy.task import Future
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import MultiDOFJointTrajectory
@@ -170,7 +171,7 @@ class Teleop(RunnableNode):
         else:
             self.get_logger().error(f"nobody offers the service {service}: is the node that has it running?")
 
-    def _hear_answer(self, service: str, future: object) -> None:
+    def _hear_answer(self, service: str, future: Future) -> None:
         answer = future.result()
         if answer is not None and not answer.success:
             self.get_logger().warning(f"{service}: {answer.message}")
