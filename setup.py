@@ -4,7 +4,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROS = ["ros-jazzy-rclpy==7.1.6", "ros-jazzy-common-interfaces", "ros-jazzy-rmw-fastrtps-cpp"]
-HEADSET = ["grpcio>=1.60", "protobuf>=4.25"]
+HEADSET = ["grpcio>=1.60", "protobuf>=4.25", "websockets>=14"]
 SIM = ["mujoco>=3.3,<5"]
 H1_2 = [
     "cyclonedds==0.10.2"
@@ -55,7 +55,7 @@ setup(
     license="Apache-2.0",
     package_dir={"": "src"},
     packages=find_packages("src"),
-    package_data={"firsthand": ["py.typed"], "firsthand_training": ["py.typed", "labels/*.npz"]},
+    package_data={"firsthand": ["py.typed", "headset/page.html"], "firsthand_training": ["py.typed", "labels/*.npz"]},
     data_files=data_files("launch", "config", "urdf", "checkpoints", "pictures"),
     python_requires=">=3.10",
     install_requires=[

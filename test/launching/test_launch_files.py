@@ -38,6 +38,9 @@ VARIATIONS = {
         "motion": ("reach", "session.npz"),
         "operator": ("", "ada.json"),
         "address": ("127.0.0.1:12345", "192.168.1.20"),
+        "view_host": ("127.0.0.1", "0.0.0.0"),
+        "certificate": ("", "cert.pem"),
+        "key": ("", "key.pem"),
         "body": ("simulated", "mock"),
         "record": ("", "recordings"),
     },
@@ -154,6 +157,9 @@ def test_the_teleoperation_graph_of_a_laptop_and_of_a_robot():
     assert not any("use_sim_time:=True" in process.command for process in processes)
     assert parameters_of(processes[-1])["publish_clock"] is False
     assert parameters_of(processes[1])["address"] == "192.168.1.20"
+    assert parameters_of(processes[1])["source"] == "tracking_streamer"
+    web = plan(find_launch_file("teleop"), {"headset": "web"})
+    assert next(parameters_of(p)["source"] for p in web if p.name.startswith("headset")) == "web"
 
 
 def test_the_end_of_the_body_is_the_end():

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -5,12 +7,16 @@ pytest.importorskip("rclpy")
 pytest.importorskip("grpc")
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import String
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
-from firsthand.headset.fake_tracking_streamer import FakeTrackingStreamer, Fault
+from firsthand.headset.fake_tracking_streamer import FakeTrackingStreamer, Fault, device_update
 from firsthand.headset.hand_motion import GeneratedMotion
+from firsthand.headset.view_server import HEAD
 from firsthand.nodes.hands_messages import read_hands
 from firsthand.nodes.headset import Headset
+from firsthand.nodes.qos import LATCHED, PUBLISH
 
 pytestmark = pytest.mark.ros
 ALL = QoSProfile(depth=1000)
@@ -70,3 +76,57 @@ def test_a_headset_that_dies_is_told_and_found_again(ros, rig):
     ros.spin_until(lambda: rig.health.get("headset: stream", ("",))[0].startswith("no samples"), what="health")
     count = len(rig.samples)
     ros.spin_until(lambda: len(rig.samples) > count + 10, what="hands again")
+
+
+def test_the_page_shows_pairs_of_one_instant_and_tells_what_the_operator_is_told(ros):
+    websockets = pytest.importorskip("websockets.sync.client")
+    publisher = ros.node("camera")
+    images = [
+        publisher.create_publisher(CompressedImage, f"{side}/color/rect/image/compressed", PUBLISH)
+        for side in ("left", "right")
+    ]
+    status = publisher.create_publisher(String, "teleop/status", LATCHED)
+    status.publish(String(data="ready"))
+    node = ros.make(Headset, source="web", view_port=0)
+    heard, numbers = [], itertools.count(1)
+
+    def show():
+        number = next(numbers)
+        for k, image in enumerate(images):
+            of = number - (k and number % 2)  # every other right picture is of the instant before
+            message = CompressedImage(format="jpeg", data=f"{('left', 'right')[k]} {of}".encode())
+            message.header.stamp.sec = of
+            image.publish(message)
+
+    with websockets.connect(f"ws://127.0.0.1:{node.view.port}/stream", compression=None) as viewer:
+        ros.spin_until(lambda: all(image.get_subscription_count() for image in images), what="the node")
+
+        def pair():
+            show()
+            try:
+                heard.append(viewer.recv(timeout=0.05))
+            except TimeoutError:
+                return False
+            return isinstance(heard[-1], bytes)
+
+        ros.spin_until(pair, what="a pair")
+        stamp, length = HEAD.unpack_from(heard[-1])
+        number = stamp // 10**9
+        assert number % 2 == 0
+        assert heard[-1][12:] == f"left {number}right {number}".encode()
+        assert length == len(f"left {number}")
+        ros.spin_until(lambda: node._hands.state.startswith("waits"), what="the source")
+        samples = []
+        publisher.create_subscription(
+            MultiDOFJointTrajectory, "teleop/hands", lambda m: samples.append(read_hands(m)), ALL
+        )
+        update = device_update(GeneratedMotion("reach").at(1.0))
+        values = np.concatenate([update.head[None], (update.wrists[:, None] @ update.joints).reshape(50, 4, 4)])
+
+        def send():
+            values[:, 0, 3] += 1e-4
+            viewer.send(np.ascontiguousarray(values.swapaxes(1, 2)).astype("<f4").tobytes())
+            return samples
+
+        ros.spin_until(send, what="hands of the page")
+        assert samples[-1].tracked == (True, True)

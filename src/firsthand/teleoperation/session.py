@@ -147,6 +147,7 @@ class Teleoperation:
         self._target: HandState | None = None  # what was wanted last
         self._lost_since_ns: list[int | None] = [None, None]
         self._sample_ns: int | None = None
+        self._tracked = (True, True)  # in the last sample
         self._border = (False, False)
         self._recent: deque[tuple[int, HandState]] = deque()
         self._stopping = False
@@ -180,7 +181,7 @@ class Teleoperation:
     def take(self, sample: HandsSample, now_ns: int) -> Output:
         """Look at a sample."""
         self._note_silence(sample.stamp_ns)
-        self._sample_ns = sample.stamp_ns
+        self._sample_ns, self._tracked = sample.stamp_ns, sample.tracked
         own = hand_state(sample)
         self._remember(sample.stamp_ns, own)
         self._watch_for_stop(now_ns, own)
@@ -195,12 +196,12 @@ class Teleoperation:
             self._engage(sample, own, now_ns)
         if self.state is TeleopState.FOLLOWING:
             self._follow(sample, own, now_ns)
-        return self._output(now_ns, sample.tracked)
+        return self._output(now_ns)
 
     def pass_time(self, now_ns: int) -> Output:
         """Look at the clock: a headset may have fallen silent, a pedal been let go."""
         self._note_silence(now_ns)
-        return replace(self._output(now_ns, (True, True)), target=None)
+        return replace(self._output(now_ns), target=None)
 
     def measure_operator(self) -> Operator:
         """Measure the operator from the last second, and work with what came out.
@@ -359,7 +360,7 @@ class Teleoperation:
             return None
         return self._robot[1]
 
-    def _output(self, now_ns: int, tracked: tuple[bool, bool]) -> Output:
+    def _output(self, now_ns: int) -> Output:
         target = None
         if self.state is TeleopState.ENGAGING:
             target = self._begin
@@ -372,13 +373,14 @@ class Teleoperation:
             requests |= {Request.TAKE} if self._source != "teleop" else set()
             requests |= {Request.ENGAGE} if self._gate not in MOVING else set()
         vector = None if target is None else target.to_vector()
-        return Output(self.state, vector, frozenset(requests), self._message(now_ns, tracked))
+        return Output(self.state, vector, frozenset(requests), self._message(now_ns))
 
-    def _message(self, now_ns: int, tracked: tuple[bool, bool]) -> str:
+    def _message(self, now_ns: int) -> str:
         if self._stopping or self._gate == "stopped":
             return "stopped: call estop with false to go on"
-        lost = [side for side, seen in zip(SIDES, tracked, strict=True) if not seen]
-        hands = f"; {' and '.join(lost)} hand not seen" if lost else ""
+        lost = [side for side, seen in zip(SIDES, self._tracked, strict=True) if not seen]
+        silent = self.state in (TeleopState.WAITING, TeleopState.PAUSED)
+        hands = f"; {' and '.join(lost)} hand not seen" if lost and not silent else ""
         return f"{self.state.value}: {self._detail(now_ns)}{hands}"
 
     def _detail(self, now_ns: int) -> str:
