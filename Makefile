@@ -32,7 +32,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: system $(VENV)/.test
-	for benchmark in arm_ik hand_retargeting hand_fitting command_stream robot_link policy_stages training_throughput; do $(BIN)/python benchmarks/$$benchmark.py || exit 1; done
+	for benchmark in arm_ik hand_retargeting hand_fitting command_stream policy_stages training_throughput; do $(BIN)/python benchmarks/$$benchmark.py || exit 1; done
 
 RUN ?= runs/$(TASK)
 CHECKPOINT ?= checkpoints/$(TASK)
@@ -64,7 +64,7 @@ $(VENV)/.test: $(DEFINITION) | $(VENV)/.demo
 	$(PIP) --no-deps mediapipe
 	$(BIN)/python -m firsthand_training.labels.hand_networks.prepare
 	-$(BIN)/python -m firsthand_training.demonstrations.human.hand_mesh
-	-bash requirements/cyclonedds.sh $(BIN)/python
+	-bash requirements/cyclonedds.sh $(BIN)/python && $(PIP) --no-deps far-unitree-sdk unitree-sdk2py-dimos
 	@touch $@
 
 # Mesa's software renderer for machines without a GPU.
