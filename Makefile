@@ -64,7 +64,7 @@ $(VENV)/.test: $(DEFINITION) | $(VENV)/.demo
 	$(PIP) --no-deps mediapipe
 	$(BIN)/python -m firsthand_training.labels.hand_networks.prepare
 	-$(BIN)/python -m firsthand_training.demonstrations.human.hand_mesh
-	-bash requirements/cyclonedds.sh $(BIN)/python
+	-bash requirements/cyclonedds.sh $(BIN)/python && $(PIP) --no-deps far-unitree-sdk unitree-sdk2py-dimos
 	@touch $@
 
 # Mesa's software renderer for machines without a GPU.

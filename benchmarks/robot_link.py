@@ -116,6 +116,7 @@ def main() -> None:
         results |= measure_faults(operator, robot, arguments.repeats)
     finally:
         for process in (*graph, *robot):
+            process.send_signal(signal.SIGCONT)  # a frozen one would not end
             process.terminate()
         for process in (*graph, *robot):
             process.wait()
@@ -175,7 +176,7 @@ def node(name: str, **parameters: str) -> subprocess.Popen[bytes]:
     """One of our nodes."""
     given = [part for key, value in parameters.items() for part in ("-p", f"{key}:={value}")]
     command = [sys.executable, "-c", f"from firsthand.nodes.{name} import main; main()", "--ros-args", *given]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(command)
 
 
 if __name__ == "__main__":

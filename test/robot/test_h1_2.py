@@ -374,6 +374,22 @@ def test_motors_that_report_errors_or_heat_are_named(rig):
     one.until(lambda: "right_shoulder_pitch_joint (3)" in one.body.health().message)
 
 
+def test_a_command_that_dds_refuses_is_counted_and_the_next_is_sent(rig, monkeypatch):
+    one = rig()
+    command = MotorCommand(one.body.reset().positions)
+    one.heard_after(command)
+    write, refusals = one.body._writer.write, iter([True, True])
+
+    def refuse_twice(payload):
+        if next(refusals, False):
+            raise RobotError("DDS cannot write a message: error -3")
+        write(payload)
+
+    monkeypatch.setattr(one.body._writer, "write", refuse_twice)
+    one.heard_after(command)
+    assert one.body.health().values["commands not sent"] == 2
+
+
 def test_the_stream_is_measured(rig):
     one = rig()
     command = MotorCommand(one.body.reset().positions)

@@ -53,7 +53,7 @@ class H12Settings:
     control: str = "arm_sdk"
     hands: bool = True  # False: there are none, or somebody else drives them
     weight_time: float = 2.0  # of rt/arm_sdk, from 0 to 1 and back
-    connect_timeout: float = 5.0
+    connect_timeout: float = 10.0
     state_timeout: float = 0.02  # five ticks; robots report at 500 Hz
     hand_state_timeout: float = 0.5  # over serial lines they are late by 0.3 s
     check_crc: bool = True  # of what the robot says; Unitree's own simulator leaves it empty

@@ -83,6 +83,7 @@ def configuration(interface: str) -> str:
         general = "<AllowMulticast>false</AllowMulticast>"
         discovery = (
             "<Discovery><ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>32</MaxAutoParticipantIndex>"
+            "<SPDPInterval>1s</SPDPInterval>"  # by itself 30 s, if a first greeting is lost on a busy computer
             '<Peers><Peer address="127.0.0.1"/></Peers></Discovery>'
         )
     else:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from firsthand.errors import WireError
+from firsthand.errors import RobotError, WireError
 from firsthand.robot.joints import ARMS_SLICE, COUNT, HANDS_SLICE
 from firsthand.robot.unitree import wire
 from firsthand.robot.unitree.dds import Link
@@ -66,14 +66,14 @@ class Listener:
 
     def listen(self) -> None:
         """Take what has come; never waits."""
-        payload = self._reader.latest()
-        if payload is not None:
-            with self._dropping_what_is_wrong():
+        with self._dropping_what_is_wrong():
+            payload = self._reader.latest()
+            if payload is not None:
                 self._read_state(wire.decode(payload, wire.LOW_STATE))
         for index, reader in enumerate(self._hand_readers):
-            payload = reader.latest()
-            if payload is not None:
-                with self._dropping_what_is_wrong():
+            with self._dropping_what_is_wrong():
+                payload = reader.latest()
+                if payload is not None:
                     self._read_hand(index, payload)
 
     def accept_mode(self) -> None:
@@ -150,5 +150,5 @@ class Listener:
     def _dropping_what_is_wrong(self) -> Iterator[None]:
         try:
             yield
-        except WireError as error:
+        except RobotError as error:
             self.dropped[str(error)[:80]] += 1
