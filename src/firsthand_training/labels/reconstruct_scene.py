@@ -1,8 +1,8 @@
 """The camera of a clip: its intrinsics, its way, and which way is up (Appendix II-B).
 
 Structure from motion with COLMAP over every third frame, the others registered against its points; then the scene is
-turned until its +Z points against gravity, by the Manhattan-world assumption. Where the camera hardly travelled only
-its turning can be told, and the scene says so: `parallax` is False.
+turned until its +Z points against gravity, by right angles, the main plane and where hands are at work. Where the
+camera hardly travelled only its turning can be told, and the scene says so: `parallax` is False.
 
 The scene's frame: z up, x where the camera looks on average, seen from above, the origin where it starts. Its unit is
 the median distance of the points along the optical axis, unless the way of the camera is known in metres.
@@ -44,6 +44,7 @@ Mask = NDArray[np.bool_]
 
 MIN_CORNERS = 15  # of a keyframe, on average
 FOUND_SIGMA, GUESSED_SIGMA, GIVEN_SIGMA = 0.02, 0.2, 0.003  # relative, of a focal length
+ANY_SIGMA = 1.0  # relative, of a focal length about which nothing is assumed
 LEAST_CHANCE = 1e-3  # of the likeliest focal length's, of one that is looked at
 QUICK_LINES, QUICK_CELLS = 80, 10  # of `GravitySettings`, for each focal length that is tried
 IMU_SIGMA = 0.01  # [rad]
@@ -64,7 +65,7 @@ class SceneSettings:
         0.75,
     )  # longer sides, from which mapping tries again if it found none itself
     guessed_focal: float = 0.8  # longer sides of a picture, where it is not known and cannot be found: 64 deg wide
-    turned_only: float = 0.4  # [px] of a picture of 640x480: turning that explains corners so well is taken for all
+    turned_only: float = 0.5  # [px] of a picture of 640x480: turning that explains corners so well is taken for all
     hardly_moved: float = 1.0  # [px], the same: here no more is tried than the first kind of features
     max_residual: float = 2.0  # [px] of a picture of 640x480, of a camera that only turned, as far as one can tell
 
@@ -218,18 +219,22 @@ def _settle(
         LabelError: Neither can.
     """
     given = None if known.intrinsics is None else _resized(np.asarray(known.intrinsics, dtype=float), footage.shrink)
-    test = None if given is not None else focal_from_turning(seen.mapped, footage.size)
-    best = given if test is None else intrinsic_matrix(float(test.focals[test.log_likelihood.argmax()]), footage.size)
-    assert best is not None
-    turning = explain_by_turning(seen.sightings, seen.keyframes, best)
-    focal = None if test is None else _likeliest_focal(seen, turning, test, best, known, footage, settings)
+    if given is not None:
+        focal, intrinsics = None, given
+        turning = explain_by_turning(seen.sightings, seen.keyframes, intrinsics)
+    else:
+        test = focal_from_turning(seen.mapped, footage.size)
+        told = weigh_focals(test.focals, test.log_likelihood, settings.guessed_focal * max(footage.size), ANY_SIGMA)
+        intrinsics = intrinsic_matrix(told[0].pixels, footage.size)
+        turning = explain_by_turning(seen.sightings, seen.keyframes, intrinsics)
+        focal = _likeliest_focal(seen, turning, test, intrinsics, known, footage, settings)
     found: Model | str = _no_way(turning, footage, settings)
     if not found:
         start = None if focal is None else focal.focal.pixels
         found = _believed(keyframes, seen.mapped, given, start, turning, footage, settings)
     if isinstance(found, str):
         _check_turning(turning, footage, found, settings)
-        return _turned(footage, seen, turning, focal, best, known, found, settings)
+        return _turned(footage, seen, turning, focal, intrinsics, known, found, settings)
     track = Track(
         intrinsics=found.intrinsics,
         world_from_camera=register_frames(

@@ -25,7 +25,6 @@ Mask = NDArray[np.bool_]
 MIN_SHARED = 20  # corners of two keyframes that are compared
 
 
-MIN_ANGLE = 0.3  # [deg], between rays of a point, while the focal length is a guess
 MAX_ERROR = 4.0  # [px], of an observation, when the focal length is adjusted
 
 
@@ -167,10 +166,6 @@ class Matches:
         options.random_seed = options.mapper.random_seed = self.settings.seed
         options.mapper.bundle_adjustment.refine_focal_length = False
         options.mapper.skip_retriangulation = self.complete
-        if not self.camera.exact:
-            # From a focal length that is too long rays meet at less than the 1 deg that COLMAP asks for, and most
-            # points of a head that hardly moves would be dropped before it is corrected.
-            options.mapper.min_tri_angle_deg = MIN_ANGLE
         pycolmap.set_random_seed(self.settings.seed)
         output = self.database.with_suffix(".global")
         largest = _largest(pycolmap.global_mapping(self.database, self.images, output, options).values())
