@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DESCRIPTION = """Be an H1-2 with Inspire hands on the network: Unitree's DDS in front, physics behind, no GPU.
 
   firsthand fake-robot                                      in sport mode: send rt/arm_sdk
-  firsthand launch rollout body:=h1_2 dds_domain:=1         ... with our own graph, in a second terminal
+  firsthand launch teleop body:=h1_2 dds_domain:=1 cameras:=none      ... driven by hand, in a second terminal
   firsthand fake-robot --mode debug --hand none             send rt/lowcmd, as far-unitree-sdk does
 
 Any client of unitree_sdk2 can drive it: ChannelFactoryInitialize(1, "lo"). It listens on loopback unless --interface
