@@ -4,6 +4,7 @@ python far_client.py DOMAIN        prints what it saw as JSON
 """
 
 import json
+import os
 import sys
 import time
 
@@ -57,3 +58,5 @@ def wait_for_state(robot: unitree_interface.UnitreeInterface) -> unitree_interfa
 
 if __name__ == "__main__":
     main(int(sys.argv[1]))
+    sys.stdout.flush()
+    os._exit(0)  # the SDK's own end can crash: its threads go on while its objects are taken down
