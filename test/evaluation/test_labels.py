@@ -238,7 +238,11 @@ def test_keypoints_are_compared_where_there_is_a_hand(stages, truth):
 
 def test_oracles_put_the_truth_in_place_of_a_stage(stages, truth):
     blind = replace(stages.poses, keypoints=stages.poses.keypoints + 50.0, confidence=np.zeros((8, 2)))
-    assert keypoint_errors(true_keypoints(blind, truth), truth).max() == 0.0
+    blind = replace(blind, depths=np.ones((8, 2, 21)), spread=np.ones((8, 2)))
+    seeing = true_keypoints(blind, truth)
+    assert keypoint_errors(seeing, truth).max() == 0.0
+    assert not np.isfinite(seeing.depths).any()  # what a network said of other keypoints
+    assert not np.isfinite(seeing.spread).any()
     lost = replace(stages.scene, intrinsics=2 * stages.scene.intrinsics, parallax=np.array([False]))
     errors = camera_errors(true_camera(lost, truth), truth)
     np.testing.assert_allclose([errors.camera_ate_mm, errors.camera_scale_percent, errors.focal_percent], 0, atol=1e-6)

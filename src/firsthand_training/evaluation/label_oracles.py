@@ -29,13 +29,18 @@ IN_PICTURE = 11  # of 21 keypoints: a hand with fewer is not there, for an oracl
 
 
 def true_keypoints(poses: HandPoses, truth: Truth) -> HandPoses:
-    """The hands where they are in the picture, found with certainty; those that are mostly outside are not found."""
+    """The hands where they are in the picture, found with certainty; those that are mostly outside are not found.
+
+    What a network said of their depth, and how much its looks differed, is gone with its keypoints.
+    """
     keypoints = truth.keypoints[poses.frames]
     inside = ((keypoints > -0.5) & (keypoints < truth.size - 0.5)).all(axis=-1).sum(axis=-1) >= IN_PICTURE
     return replace(
         poses,
         keypoints=np.where(inside[..., None, None], keypoints, np.nan),
         confidence=inside.astype(float),
+        depths=np.array(np.nan),
+        spread=np.array(np.nan),
     )
 
 
