@@ -289,7 +289,7 @@ def test_from_files_to_tables_json_and_figure(stages, truth, tmp_path):
         save_stage(stretch / f"{name}.npz", stage)
     clips = evaluate_labels(tmp_path / "clips", tmp_path / "work")
     assert [clip.labelled for clip in clips] == [pytest.approx(8 / N), 0.0]
-    assert "| clip_00004 | 4 | 0% | nan" in clips_table(clips)
+    assert "| clip_00004 | 4 | 0% | unknown" in clips_table(clips)
     assert "| wrist_mm median | 0.0 (0.0 to 0.0) |" in labels_table({"ours": clips})
     numbers = json.loads(write_errors(tmp_path / "labels.json", clips).read_text())
     assert numbers["clips"][1]["camera_ate_mm"] is None

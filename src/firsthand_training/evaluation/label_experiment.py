@@ -7,6 +7,7 @@ Everything that is there is left alone, so an interrupted call goes on, and one 
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,6 +37,7 @@ from firsthand_training.labels.trim_clips import TrimSettings
 from firsthand_training.labels.video import open_video
 
 KNOWN, UNKNOWN = "known", "unknown"
+_FOLDERS = re.compile(r"/\S*/(?=clip_)")  # of this machine; what is left begins with the clip
 WAYS = {KNOWN: "intrinsics known", UNKNOWN: "intrinsics unknown"}
 ORACLES = {  # of the clips whose intrinsics are known
     ("keypoints",): "true 2D",
@@ -209,5 +211,6 @@ def _run_oracles(experiment: LabelExperiment, manifest: Manifest) -> list[str]:
 def _reasons_table(manifests: Mapping[str, Manifest]) -> str:
     lines = ["| way | clip | reason |", "|---|---|---|"]
     for title, manifest in manifests.items():
-        lines += [f"| {title} | {Path(row.source).stem} | {row.reason} |" for row in manifest if row.reason]
+        rows = [(Path(row.source).stem, _FOLDERS.sub("", row.reason)) for row in manifest if row.reason]
+        lines += [f"| {title} | {clip} | {reason} |" for clip, reason in rows]
     return "\n".join(lines) if len(lines) > 2 else "Everything was."

@@ -220,6 +220,8 @@ class Summary(NamedTuple):
     interval: tuple[float, float]  # 95 %, bootstrap over clips
 
     def __str__(self) -> str:
+        if math.isnan(self.value):
+            return "unknown"
         return f"{self.value:.1f} ({self.interval[0]:.1f} to {self.interval[1]:.1f})"
 
 
@@ -272,7 +274,7 @@ def clips_table(clips: Sequence[ClipErrors]) -> str:
     for clip in clips:
         medians = [_median(getattr(clip.hands, name)) for name in HAND_MEASURES]
         camera = [clip.camera.camera_ate_mm, clip.camera.focal_percent, clip.camera.gravity_deg]
-        numbers = " | ".join(f"{value:.1f}" for value in (*medians, *camera))
+        numbers = " | ".join("unknown" if math.isnan(value) else f"{value:.1f}" for value in (*medians, *camera))
         lines.append(f"| {clip.name} | {clip.tone} | {clip.labelled:.0%} | {numbers} |")
     return "\n".join(lines)
 
