@@ -92,6 +92,19 @@ class Ros:
         self.spin_until(future.done, what=client.srv_name)
         return future.result()
 
+    @staticmethod
+    def end(processes) -> None:
+        """Ask ROS processes to end: after a kill, this process could crash in its own shutdown (docs/ros.md)."""
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        clean_shared_memory()
+
     def close(self) -> None:
         """Shut nodes down as `firsthand.nodes.process.run` does, then the context."""
         for node in self.nodes:

@@ -100,14 +100,7 @@ class Robot:
         return np.array([reading.stamp_ns for reading in readings])[1:][moving]
 
     def close(self):
-        for process in self.processes.values():
-            process.terminate()
-        for process in self.processes.values():
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        self.ros.end(self.processes.values())
         self.processes["fake"].stdout.close()
 
 

@@ -85,16 +85,7 @@ class Graph:
         return killed_ns
 
     def close(self):
-        """Ask the processes to end: after a kill, this process could crash in its own shutdown (docs/ros.md)."""
-        for process in self.processes.values():
-            process.terminate()
-        for process in self.processes.values():
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        subprocess.run([Path(sys.executable).parent / "fastdds", "shm", "clean"], capture_output=True, check=False)
+        self.ros.end(self.processes.values())
 
     def check_motors(self, until_ns):
         """Position limits ever; velocity and acceleration limits in every tick until the gate lets go.
