@@ -1,10 +1,11 @@
 """The whole teleoperation graph, measured from outside: rates, drops, latency from headset to motors, CPU, memory.
 
-    python benchmarks/teleoperation.py [--minutes 10] [--json FILE] [body:=mock] [cameras:=none] [bag:=...] ...
+    python benchmarks/teleoperation.py [--devices] [--minutes 10] [--json FILE] [body:=mock] [cameras:=none] ...
 
 Starts `firsthand launch teleop` with the arguments given (default: body:=mock cameras:=none: the fake headset at 90 Hz,
 headset, teleop, kinematics, body, each a process on the system's time), waits until the hands are followed, and listens
-to what everybody else hears. The body has to run on the system's time: mock or h1_2.
+to what everybody else hears. The body has to run on the system's time: mock or h1_2. `--devices` starts a fake H1-2 (on
+its DDS) and a fake stereo camera (1280x720 at 60 Hz) too, and has the graph use them.
 
     latency       from a sample's stamp (its arrival from the headset) to the tick of the safety gate whose output is
                   the first that can know of it: the first joint command made `ON_THE_WAY` after its target was sent,
@@ -31,7 +32,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import CompressedImage, JointState
 from std_msgs.msg import String
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
@@ -51,8 +52,25 @@ TOPICS = {
     "joint_states": JointState,
     "joint_command": JointState,
     "motor_command": JointState,
+    "left/color/rect/image/compressed": CompressedImage,
+    "right/color/rect/image/compressed": CompressedImage,
 }
-EXPECTED = {"teleop/hands": 90.0, "teleop/target": 90.0, "joint_command": 250.0, "motor_command": 250.0}
+EXPECTED = {
+    "teleop/hands": 90.0,
+    "teleop/target": 90.0,
+    "joint_command": 250.0,
+    "motor_command": 250.0,
+    "left/color/rect/image/compressed": 25.0,
+    "right/color/rect/image/compressed": 25.0,
+}
+BEFORE_NAMES = ("-m", "firsthand.command")  # on a command line
+FIRSTHAND = [sys.executable, "-m", "firsthand.command"]
+DDS_DOMAIN, CAMERA_PORT = 83, 5683
+DEVICES = (
+    ["fake-robot", "--domain", str(DDS_DOMAIN)],
+    ["fake-camera", "--port", str(CAMERA_PORT), "--rate", "60"],
+)
+WITH_DEVICES = ["body:=h1_2", f"dds_domain:={DDS_DOMAIN}", "cameras:=uvc", f"device:=tcp://127.0.0.1:{CAMERA_PORT}"]
 SETTLING = 5.0  # [s] after the hands are followed: what differs from the robot has faded
 START = 90.0  # [s] that the graph may take to follow
 ON_THE_WAY = 1_000_000  # [ns] that a message takes between two processes; 0.3 ms were measured
@@ -100,21 +118,26 @@ def main() -> None:
     """Run the graph, listen, and print what came."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--devices", action="store_true", help="a fake H1-2 and a fake stereo camera too")
     parser.add_argument("--json", type=Path)
     parser.add_argument("arguments", nargs="*", help="of the launch file, name:=value")
     options = parser.parse_args()
-    given = options.arguments or ["body:=mock", "cameras:=none"]
+    given = (
+        [*WITH_DEVICES, *options.arguments] if options.devices else options.arguments or ["body:=mock", "cameras:=none"]
+    )
     os.environ.setdefault("ROS_DOMAIN_ID", DOMAIN)
     prepare_process()
     rclpy.init()
     listener, executor = Listener(), SingleThreadedExecutor()
     executor.add_node(listener)
-    launch = subprocess.Popen([sys.executable, "-m", "firsthand.command", "launch", "teleop", *given])
+    devices = [subprocess.Popen([*FIRSTHAND, *device]) for device in (DEVICES if options.devices else ())]
+    launch = subprocess.Popen([*FIRSTHAND, "launch", "teleop", *given])
     try:
         result = listen(listener, executor, launch.pid, 60 * options.minutes)
     finally:
-        launch.terminate()
-        launch.wait()
+        for process in (launch, *devices):
+            process.terminate()
+            process.wait()
         listener.destroy_node()
         rclpy.try_shutdown()
     result["arguments"] = given
@@ -136,6 +159,7 @@ def listen(listener: Listener, executor: SingleThreadedExecutor, launcher: int, 
     spin(executor, SETTLING)
     processes = children(launcher)
     listener.clear()
+    processes |= {f"fake {kind}": pid for kind, pid in children(os.getpid()).items() if pid != launcher}
     begun, before = time.monotonic(), {name: usage(pid) for name, pid in processes.items()}
     memory: dict[str, list[float]] = {name: [] for name in processes}
     parts = max(int(seconds // 10), 4)
@@ -245,8 +269,8 @@ def children(launcher: int) -> dict[str, int]:
         except OSError:
             continue
         if parent == launcher:
-            name = next((Path(word.decode()).name for word in words if b"python" not in word), folder.name)
-            found[name] = int(folder.name)
+            names = (Path(word.decode()).name for word in words if b"python" not in word)
+            found[next((name for name in names if name not in BEFORE_NAMES), folder.name)] = int(folder.name)
     return found
 
 
