@@ -32,7 +32,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: system $(VENV)/.test
-	for benchmark in arm_ik hand_retargeting hand_fitting command_stream policy_stages label_stages training_throughput; do $(BIN)/python benchmarks/$$benchmark.py || exit 1; done
+	for benchmark in arm_ik hand_retargeting hand_fitting command_stream policy_stages label_stages training_throughput camera_mount stereo_camera; do $(BIN)/python benchmarks/$$benchmark.py || exit 1; done
 
 RUN ?= runs/$(TASK)
 CHECKPOINT ?= checkpoints/$(TASK)
