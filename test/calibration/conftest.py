@@ -17,6 +17,8 @@ NAMES = {"sensor_msgs/msg/CompressedImage": "image/compressed", "sensor_msgs/msg
 TOPICS = [Topic(f"/{side}/color/rect/{name}", kind) for side in SIDES for kind, name in NAMES.items()]
 JOINT_TOPICS = [Topic(f"/{name}", "sensor_msgs/msg/JointState") for name in ("joint_states", "motor_command")]
 
+HEALTH = Topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")
+
 
 def serialized(kind, **fields):
     message = TYPES[kind](**fields)
@@ -33,13 +35,21 @@ class Bag:
 
     def __init__(self, path):
         self.path = path
-        self.writer = BagWriter(path, [*TOPICS, *JOINT_TOPICS])
+        self.writer = BagWriter(path, [*TOPICS, *JOINT_TOPICS, HEALTH])
 
-    def joints(self, topic, stamp_ns, q):
+    def joints(self, topic, stamp_ns, q, names=JOINTS):
         empty = np.zeros(0)
-        fields = {"name": list(JOINTS), "position": np.asarray(q, float), "velocity": empty, "effort": empty}
+        fields = {"name": list(names), "position": np.asarray(q, float), "velocity": empty, "effort": empty}
         data = serialized("sensor_msgs/msg/JointState", header=header(stamp_ns), **fields)
         self.writer.write(f"/{topic}", stamp_ns, data)
+
+    def diagnostics(self, stamp_ns, name, values):
+        pairs = [TYPES["diagnostic_msgs/msg/KeyValue"](key=key, value=value) for key, value in values.items()]
+        status = TYPES["diagnostic_msgs/msg/DiagnosticStatus"](
+            level=0, name=name, message="", hardware_id="", values=pairs
+        )  # fmt: skip
+        data = serialized("diagnostic_msgs/msg/DiagnosticArray", header=header(stamp_ns), status=[status])
+        self.writer.write("/diagnostics", stamp_ns, data)
 
     def pictures(self, stamp_ns, images, intrinsics):
         for side, image in zip(SIDES, images, strict=True):

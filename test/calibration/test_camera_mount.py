@@ -115,3 +115,38 @@ def test_postures_that_hardly_differ_leave_the_eyes_uncertain(model, truth):
     sightings = look(model, truth, [BOARD], spread=0.004, joint_noise=np.deg2rad(0.05))
     with pytest.raises(CalibrationError, match=r"uncertain to [0-9.]+ mm and [0-9.]+ deg; show the target in more"):
         fit_camera_mount(model, CAMERA, [BOARD], sightings)
+
+
+def turned(model, truth, joints, targets=(BOARD,), postures=12, spread=0.3, joint_noise=0.002, seed=0):
+    """Sightings in which only some joints move, as when somebody is in a hurry."""
+    rng, sightings = np.random.default_rng(seed), []
+    for _ in range(postures):
+        q = model.neutral.copy()
+        q[list(joints)] += rng.uniform(-spread, spread, len(joints))
+        q = np.clip(q, model.lower, model.upper)
+        measured = q + np.r_[rng.normal(0, joint_noise, 14), np.zeros(12)]
+        for number, target in enumerate(targets):
+            for eye in (0, 1):
+                pixels = project(model, truth, target, q, eye) + rng.normal(0, NOISE, (len(target.points), 2))
+                sightings.append(Sighting(number, measured, eye, np.arange(len(pixels)), pixels))
+    return sightings
+
+
+@pytest.mark.parametrize(
+    ("joints", "targets"),
+    [((), [BOARD]), ((4,), [BOARD]), ((3,), [BOARD]), ((6,), [BOARD]), ((), [DOT]), ((7 + 3,), [DOT])],
+    ids=["one posture", "wrist roll", "elbow", "wrist yaw", "one posture, dot", "elbow, dot"],
+)
+def test_turns_about_one_axis_or_none_are_refused_however_often_they_are_seen(model, truth, joints, targets):
+    """Along that axis eyes and board can move together without anybody seeing it."""
+    sightings = turned(model, truth, joints, targets)
+    with pytest.raises(CalibrationError, match=r"uncertain|does not fit"):
+        fit_camera_mount(model, CAMERA, targets, sightings)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_direction_that_nothing_tells_about_is_told_as_uncertain_even_without_noise(model, truth, exact):
+    """Exact data leave exactly nothing in that direction: a zero that must not read as certainty."""
+    sightings = turned(model, truth, (4,), joint_noise=0.0 if exact else 1e-4)
+    with pytest.raises(CalibrationError):
+        fit_camera_mount(model, CAMERA, [BOARD], sightings)

@@ -25,7 +25,7 @@ WIDTH, HEIGHT = 640, 360
 BOARD = Board(columns=5, rows=4, square=0.045, marker=0.035)  # large, for pictures that render fast
 BOARD_OPTIONS = ["--columns", "5", "--rows", "4", "--square", "0.045", "--marker", "0.035"]
 LINK = "L_hand_base_link"
-POSTURES = 10
+POSTURES = 20
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,27 @@ def test_arms_that_never_stand_still_are_told_to(record, shown, tmp_path, capsys
         record.pictures(START + k * SECOND // 4, pictures[k], intrinsics)
     record.close()
     assert main(["calibrate", "eyes", str(record.path), "--output", str(tmp_path / "m.yaml")]) == 1
-    assert "the arms stand still in 0 pictures" in capsys.readouterr().err
+    assert "the arms stand still in 0 different postures" in capsys.readouterr().err
+
+
+def test_one_posture_is_one_however_often_it_is_recorded(record, shown, tmp_path, capsys):
+    """Encoders are noisy: a robot that stood there for a minute gives no two equal joint states."""
+    postures, pictures, intrinsics = shown
+    rng = np.random.default_rng(0)
+    for k in range(12):
+        q = postures[0] + rng.normal(0, 1e-4, 26)
+        record.posture(START + k * SECOND, q, pictures[0], intrinsics)
+    record.close()
+    assert main(["calibrate", "eyes", str(record.path), "--output", str(tmp_path / "m.yaml"), *BOARD_OPTIONS]) == 1
+    assert "stand still in 1 different postures" in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_written_does_not_lose_the_result(record, shown, tmp_path, capsys):
+    output, picture = tmp_path / "mount.yaml", tmp_path / "nowhere" / "seen.png"
+    command = ["calibrate", "eyes", write(record, shown), "--output", str(output), "--picture", str(picture)]
+    assert main([*command, *BOARD_OPTIONS]) == 1
+    assert f"{output} is written, but the picture {picture} cannot be" in capsys.readouterr().err
+    assert read_mount(output).camera_baseline > 0
 
 
 def test_the_board_that_is_printed_is_the_board_that_is_found(tmp_path, capsys):

@@ -4,7 +4,8 @@ import pytest
 from firsthand.calibration.hand_strokes import fit_strokes
 from firsthand.command import main
 from firsthand.errors import CalibrationError
-from firsthand.robot.hand_strokes import HandStrokes, read_strokes, write_strokes
+from firsthand.robot.description import urdf
+from firsthand.robot.hand_strokes import IN_USE, NOT_IN_USE, HandStrokes, read_strokes, write_strokes
 from firsthand.robot.joints import HANDS_SLICE
 from firsthand.robot.model import RobotModel
 
@@ -82,6 +83,45 @@ def test_a_recording_gives_the_same_ends(record, tmp_path, capsys):
     strokes = read_strokes(tmp_path / "strokes.yaml")
     np.testing.assert_allclose(strokes.open, OPEN, atol=0.005)
     np.testing.assert_allclose(strokes.closed, CLOSED, atol=0.005)
+
+
+def write_exercise(record, hand="dfx"):
+    """One round, as the body tells it."""
+    model = RobotModel.load(urdf(hand))
+    times, told = exercise(rounds=1)
+    lower, upper = model.lower[HANDS_SLICE], model.upper[HANDS_SLICE]
+    for now, wanted, found in zip(times[::5], told[::5], fingers(told)[::5], strict=True):
+        for topic, openness in (("motor_command", wanted), ("joint_states", found)):
+            q = model.neutral.copy()
+            q[HANDS_SLICE] = upper - openness * (upper - lower)
+            record.joints(topic, round((1 + now) * 1e9), q, model.joints)
+
+
+def test_the_hand_of_a_recording_is_told_by_its_joints(record, tmp_path, capsys):
+    write_exercise(record, "ftp")
+    record.close()
+    command = ["calibrate", "hands", str(record.path), "--output", str(tmp_path / "strokes.yaml")]
+    assert main(command) != 0
+    assert "joints of a robot with ftp hands came, dfx hands were expected" in capsys.readouterr().err
+    assert not (tmp_path / "strokes.yaml").exists()
+    assert main([*command, "--hand", "ftp"]) == 0
+    assert read_strokes(tmp_path / "strokes.yaml").hand == "ftp"
+
+
+def test_a_recording_made_with_strokes_in_use_is_refused(record, tmp_path, capsys):
+    """Its angles are between the fingers' ends already: calibrated from them, hands would seem to go from 1 to 0."""
+    write_exercise(record)
+    record.diagnostics(10**9, "body: robot", {"weight": "1.0", IN_USE: "old.yaml"})
+    record.close()
+    assert main(["calibrate", "hands", str(record.path), "--output", str(tmp_path / "strokes.yaml")]) != 0
+    assert "strokes of old.yaml in use" in capsys.readouterr().err
+
+
+def test_a_recording_made_without_strokes_says_so_and_will_do(record, tmp_path):
+    write_exercise(record)
+    record.diagnostics(10**9, "body: robot", {IN_USE: NOT_IN_USE})
+    record.close()
+    assert main(["calibrate", "hands", str(record.path), "--output", str(tmp_path / "strokes.yaml")]) == 0
 
 
 def test_strokes_go_through_their_file_and_both_ways(tmp_path):

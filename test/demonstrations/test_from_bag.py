@@ -7,7 +7,9 @@ from rosbags.typesys import Stores, get_typestore
 
 from firsthand.bags.write import BagWriter, Topic
 from firsthand.errors import BagError, EpisodeError
-from firsthand.robot.joints import JOINTS
+from firsthand.robot.description import urdf
+from firsthand.robot.joints import JOINTS, joint_names
+from firsthand.robot.model import RobotModel
 from firsthand.space import hand_state
 from firsthand.space.hand_state import FRAMES, HandState, orthonormalize
 from firsthand.space.rotations import matrix_from_rotation_vector, quaternion_wxyz_from_matrix
@@ -45,13 +47,13 @@ def serialized(message):
     return bytes(STORE.serialize_cdr(message, message.__msgtype__))
 
 
-def joint_state(stamp_ns, positions):
+def joint_state(stamp_ns, positions, names=JOINTS):
     """The joints in reverse, as another publisher may order them."""
     empty = np.zeros(0)
     return serialized(
         MESSAGE["sensor_msgs/msg/JointState"](
             header=header(stamp_ns),
-            name=list(JOINTS)[::-1],
+            name=list(names)[::-1],
             position=positions[::-1].copy(),
             velocity=empty,
             effort=empty,
@@ -105,7 +107,7 @@ def state_at(time_ns):
 
 def record(
     path, leave_out=(), lost_pictures=(), late_joints_ms=(), camera_rate=25.0, jitter_ns=0, frame="eyes_gravity",
-    targets_ms=(), gate=(),
+    targets_ms=(), gate=(), names=JOINTS,
 ):  # fmt: skip
     """Two seconds: pictures, joints at 250 Hz, hand states at 50 Hz, chunks of 28 actions at 5 Hz, 30 ms late.
 
@@ -123,10 +125,10 @@ def record(
         for tick in range(500):
             now = START + tick * 4 * MS
             if not any(begin <= tick * 4 < end for begin, end in late_joints_ms):
-                write("/joint_states", now, joint_state(now, joints_at(now)))
+                write("/joint_states", now, joint_state(now, joints_at(now), names))
                 if tick % 5 == 0:
                     write("/hand_state", now, trajectory(now, [0], [state_at(now)], frame))
-            write("/motor_command", now, joint_state(now, joints_at(now) + 0.001))
+            write("/motor_command", now, joint_state(now, joints_at(now) + 0.001, names))
             if tick % 5 == 0 and any(begin <= tick * 4 < end for begin, end in targets_ms):
                 write("/teleop/target", now + 2 * MS, trajectory(now, [0], [state_at(now + 100 * MS)]))
             for begin, state in gate:
@@ -178,6 +180,16 @@ def test_without_hand_states_or_chunks_the_joints_tell(run):
     data = Episodes.open(run.dataset).episode(0)
     np.testing.assert_allclose(data.state, [state_at(t) for t in data.stamp_ns], atol=1e-6)
     np.testing.assert_allclose(data.action[:-1], [state_at(t + 41 * MS) for t in data.stamp_ns[:-1]], atol=1e-6)
+
+
+def test_a_robot_with_the_other_hand_is_computed_with_that_hand_and_its_columns_say_so(run):
+    names = joint_names("ftp")
+    record(run.bag, leave_out=("/hand_state", "/action_chunk"), names=names)
+    convert_bag(run.bag, run.dataset, PUSH)
+    episodes = Episodes.open(run.dataset)
+    data, model = episodes.episode(0), RobotModel.load(urdf("ftp"))
+    assert episodes.joint_names == names
+    np.testing.assert_allclose(data.state[0], model.hand_state(joints_at(data.stamp_ns[0])).to_vector(), atol=1e-6)
 
 
 def test_a_persons_targets_are_actions(run):

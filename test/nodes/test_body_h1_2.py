@@ -181,13 +181,18 @@ def test_another_kind_of_robot_on_the_wire_is_let_go_and_not_engaged_before_a_re
     robot = fake_robot()
     one = rig(hold_time=0.2).engaged()
     robot.end()
-    fake_robot("--mode-machine", "4")
+    robot = fake_robot("--mode-machine", "4")
     ros.spin_until(lambda: "from 6 to 4" in one.body._state.missing, what="the other robot to be noticed")
     one.wait_for("disengaged")
+    answer = one.call("reset")
+    assert not answer.success
+    assert "mode_machine 4, expected 6" in answer.message
     one.call("engage", True)
-    one.hear(50)
+    ros_seconds(ros, one, 0.3)
     assert one.gate[-1] == "disengaged"
-    assert one.call("reset").success
+    robot.end()
+    fake_robot()
+    ros.spin_until(lambda: one.call("reset").success, what="ours to be back")
     one.engaged()
 
 
@@ -198,6 +203,27 @@ def test_a_robot_that_is_driven_is_not_reset(rig, fake_robot):
     assert not answer.success
     assert "engage with false" in answer.message
     assert one.gate[-1] == "active"
+
+
+def ros_seconds(ros, one, seconds):
+    """Let the body's own time pass."""
+    end = time.monotonic() + seconds
+    ros.spin_until(lambda: time.monotonic() > end, what="time to pass")
+
+
+def test_what_a_silent_robot_said_last_is_not_published_as_of_now(ros, rig, fake_robot):
+    """Else a policy would see, and a bag would keep, a robot that stands still while it moves."""
+    robot = fake_robot()
+    one = rig(hold_time=0.2).engaged()
+    robot.process.send_signal(signal.SIGSTOP)
+    one.wait_for("disengaged")
+    heard = len(one.joints)
+    ros_seconds(ros, one, 0.5)
+    assert len(one.joints) == heard
+    robot.process.send_signal(signal.SIGCONT)
+    one.hear(50)
+    stamps = np.array([reading.stamp_ns for reading in one.joints])
+    assert (np.diff(stamps) > 0).all()  # when it was measured, and nothing twice
 
 
 DRIVER = """

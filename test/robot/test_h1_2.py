@@ -7,12 +7,14 @@ import time
 import numpy as np
 import pytest
 
-from firsthand.errors import FirsthandError, RobotError
+from firsthand.errors import CalibrationError, FirsthandError, RobotError
+from firsthand.robot.bodies import h1_2
 from firsthand.robot.bodies.h1_2 import H12Body, H12Settings
 from firsthand.robot.bodies.interface import TICK, MotorCommand
 from firsthand.robot.description import urdf
 from firsthand.robot.gravity import ArmGravity
-from firsthand.robot.joints import ARMS_SLICE, JOINTS
+from firsthand.robot.hand_strokes import HandStrokes
+from firsthand.robot.joints import ARMS_SLICE, HANDS_SLICE, JOINTS
 from firsthand.robot.limits import JointLimits
 from firsthand.robot.model import RobotModel
 from firsthand.robot.safety_gate import Command, GateState, SafetyGate, SafetyGateSettings
@@ -80,12 +82,13 @@ def speaking(peer, **how):
 class Rig:
     """A body and its peer, stepped by the test."""
 
-    def __init__(self, domain, hand="dfx", **settings):
+    def __init__(self, domain, hand="dfx", strokes=None, says=(6, 0), **settings):
         self.model = RobotModel.load(urdf("ftp" if hand == "ftp" else "dfx"))
         self.peer = Peer(domain, hand)
+        self.peer.message["mode_machine"], self.peer.message["mode_pr"] = says
         settings = {"weight_time": 0.1, "state_timeout": 0.5, "hands": hand != "none"} | settings
         with speaking(self.peer):
-            self.body = H12Body(self.model, H12Settings(domain=domain, **settings))
+            self.body = H12Body(self.model, H12Settings(domain=domain, **settings), strokes)
 
     def step(self, command):
         self.peer.speak()
@@ -234,6 +237,49 @@ def test_one_finger_is_one_number_on_its_own_side(rig, hand, joint):
         assert (left, right) == (([3], []) if joint == 16 else ([], [3]))
 
 
+STROKES = (np.linspace(0.9, 0.99, 12), np.linspace(0.02, 0.13, 12))
+"""Where twelve fingers are open and closed, in the order of our joints."""
+
+
+@pytest.mark.parametrize("hand", ["dfx", "ftp"])
+def test_strokes_change_what_the_fingers_are_sent(rig, hand):
+    one = rig(hand=hand, strokes=HandStrokes(hand, *STROKES))
+    for end, expected in ((one.model.lower, STROKES[0]), (one.model.upper, STROKES[1])):
+        one.heard_after(MotorCommand(end))
+        [reader.take() for reader in one.peer.hand_commands]
+        said = [None] * len(one.peer.hand_commands)
+        deadline = time.monotonic() + TIMEOUT
+        while any(payload is None for payload in said):
+            assert time.monotonic() < deadline
+            one.step(MotorCommand(end))
+            said = [reader.latest() or old for reader, old in zip(one.peer.hand_commands, said, strict=True)]
+        np.testing.assert_allclose(fingers_told(said, hand), expected, atol=1e-3)
+
+
+def fingers_told(payloads, hand):
+    """(12,) on the wire's scale, in the order of our joints."""
+    if hand == "dfx":
+        return wire.decode_sequence(payloads[0], wire.HAND_MOTOR_CMD, 12)["q"][::-1]
+    angles = [wire.decode_touch_hand(one, wire.TOUCH_HAND_CMD)[0]["angle_set"][::-1] for one in payloads]
+    return np.concatenate(angles) / 1000
+
+
+@pytest.mark.parametrize("hand", ["dfx", "ftp"])
+def test_what_fingers_report_is_read_between_their_own_ends(rig, hand):
+    """A finger that reports its own open end is at the lower limit of its joint, whatever number that is."""
+    one = rig(hand=hand, strokes=HandStrokes(hand, *STROKES))
+    for ends, limit in ((STROKES[0], one.model.lower), (STROKES[1], one.model.upper)):
+        one.peer.openness = ends[::-1]
+        one.until(
+            lambda limit=limit: np.allclose(one.body.reset().positions[HANDS_SLICE], limit[HANDS_SLICE], atol=5e-3)
+        )
+
+
+def test_strokes_of_the_other_hand_are_refused(cyclonedds, dds_domain):
+    with pytest.raises(CalibrationError, match="strokes of ftp hands for a robot with dfx hands"):
+        H12Body(RobotModel.load(), H12Settings(domain=dds_domain), HandStrokes("ftp", *STROKES))
+
+
 def test_the_weight_fades_in_and_out(rig):
     one = rig(weight_time=0.2)
     goal = MotorCommand(one.body.reset().positions)
@@ -254,6 +300,8 @@ def test_the_weight_fades_in_and_out(rig):
     assert np.abs(steps).max() <= 2 * TICK / 0.2 * 3  # of messages on the wire one or two may be missed
     top = int(np.argmax(weights))
     assert (np.diff(weights[: top + 1]) >= 0).all()
+    one.until(lambda: not one.body._claimed)
+    one.peer.commands()
     for _ in range(20):
         one.step(one.idle())
     assert one.peer.commands() == []  # it has let go
@@ -280,6 +328,43 @@ def test_close_gives_the_arms_back(rig):
     assert last["q"][WEIGHT_SLOT] == 0.0
     with pytest.raises(FirsthandError, match="this body is closed"):
         one.body.step(MotorCommand(ramp(one.model)))
+
+
+def test_the_end_is_said_until_dds_takes_it_and_more_than_once(rig, monkeypatch):
+    """One datagram may be lost: a robot that missed the last word would wait for us with a weight of its own."""
+    one = rig()
+    one.heard_after(MotorCommand(ramp(one.model)), lambda c: c["motor_cmd"]["q"][WEIGHT_SLOT] == 1.0)
+    write, refused = one.body._writer.write, iter([True] * 40)
+
+    def refuse_at_the_end(payload):
+        if wire.decode(payload, wire.LOW_CMD)["motor_cmd"]["q"][WEIGHT_SLOT] == 0.0 and next(refused, False):
+            raise RobotError("DDS cannot write a message: error -3")
+        write(payload)
+
+    monkeypatch.setattr(one.body._writer, "write", refuse_at_the_end)
+    one.body.close()
+    last = [float(c["motor_cmd"]["q"][WEIGHT_SLOT]) for c in one.peer.commands()]
+    assert len(last) - np.flatnonzero(last)[-1] > 5
+
+
+def test_a_robot_that_cannot_be_told_that_it_has_its_arms_back_is_an_error(rig, monkeypatch):
+    one = rig()
+    one.heard_after(MotorCommand(ramp(one.model)))
+
+    def refuse(payload):
+        raise RobotError("DDS cannot write a message: error -3")
+
+    monkeypatch.setattr(one.body._writer, "write", refuse)
+    monkeypatch.setattr(h1_2, "FAREWELL_TIME", 0.1)
+    with pytest.raises(RobotError, match=r"refuses messages on rt/arm_sdk.*was not told"):
+        one.body.close()
+
+
+@pytest.mark.parametrize("control", ["arm_sdk", "lowcmd"])
+def test_ankles_are_held_in_the_coordinates_that_they_were_read_in(rig, control):
+    one = rig(control=control, says=(6, 1))
+    said = one.heard_after(MotorCommand(ramp(one.model)), topic={"arm_sdk": ARM_SDK, "lowcmd": LOW_CMD}[control])
+    assert said["mode_pr"] == (1 if control == "lowcmd" else 0)  # arm_sdk has no say in ankles
 
 
 def test_debug_mode_holds_legs_and_waist_where_they_are_and_softens_them_at_the_end(rig):
@@ -318,6 +403,64 @@ def test_what_keeps_it_from_the_robot_is_said(dds_domain, hand, how, why):
     with speaking(peer, **how), pytest.raises(RobotError, match=why):
         H12Body(RobotModel.load(), H12Settings(domain=dds_domain, connect_timeout=1.0))
     peer.link.close()
+
+
+@pytest.mark.parametrize("mode_machine", [4, 0])
+def test_another_kind_of_robot_is_never_driven(dds_domain, mode_machine):
+    """A G1 has other joints in the same slots; echoing its own number back would make it obey."""
+    peer = Peer(dds_domain)
+    peer.message["mode_machine"] = mode_machine
+    with speaking(peer), pytest.raises(RobotError, match=rf"says mode_machine {mode_machine}, expected 6"):
+        H12Body(RobotModel.load(), H12Settings(domain=dds_domain, connect_timeout=0.5))
+    assert peer.commands() == []
+    peer.link.close()
+
+
+def test_a_simulator_that_says_nothing_of_its_kind_is_driven_where_that_was_asked_for(rig):
+    one = rig(says=(0, 0), mode_machine=0)
+    assert one.heard_after(MotorCommand(ramp(one.model)))["mode_machine"] == 0
+
+
+def test_a_reset_does_not_take_another_kind_of_robot_for_ours(rig):
+    one = rig()
+    one.peer.message["mode_machine"] = 4
+    command = MotorCommand(one.body.reset().positions)
+    one.until(lambda: one.step(command).missing, command)
+    with pytest.raises(RobotError, match="says mode_machine 4, expected 6"):
+        one.body.reset()
+
+
+def test_a_body_that_does_not_connect_leaves_the_network(cyclonedds, dds_domain, monkeypatch):
+    left = []
+    monkeypatch.setattr(h1_2.Link, "close", lambda self: left.append(self.domain))
+    monkeypatch.setattr(h1_2.Link, "writer", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        H12Body(RobotModel.load(), H12Settings(domain=dds_domain))
+    assert left == [dds_domain]
+
+
+@pytest.mark.parametrize("openness", [1000.0, -3.0])
+@pytest.mark.parametrize("hand", ["dfx", "ftp"])
+def test_fingers_that_report_what_no_finger_can_are_dropped_and_counted(rig, hand, openness):
+    one = rig(hand=hand)
+    before = one.body.reset().positions
+    one.peer.openness = one.peer.openness.copy()
+    one.peer.openness[3] = openness if hand == "dfx" else np.sign(openness) * 30.0
+    one.until(lambda: any("expected 0 to 1" in key for key in one.body.health().values))
+    np.testing.assert_array_equal(one.body.reset().positions, before)
+
+
+def test_who_sends_rubbish_of_ever_new_kinds_does_not_fill_the_memory(rig):
+    one = rig()
+    states, bad = one.peer.hands[0], 0
+    while sum(one.body._robot.dropped.values()) < 60:
+        bad += 1
+        states.write(wire.encode_sequence(np.zeros(13 + bad, wire.HAND_MOTOR_STATE)))
+        one.peer.speak(hands=False)
+        time.sleep(0.001)
+        one.body.step(one.idle())
+    assert len(one.body._robot.dropped) <= 21
+    assert one.body._robot.dropped["other reasons"] > 10
 
 
 def test_positions_that_are_not_finite_are_dropped_and_counted(rig):
@@ -400,6 +543,18 @@ def test_the_stream_is_measured(rig):
     assert 0 < values["period p50 [ms]"] <= values["period p99 [ms]"] <= values["period max [ms]"]
 
 
+def test_a_pause_between_two_drives_is_no_jitter(rig):
+    one = rig()
+    command = MotorCommand(one.body.reset().positions)
+    for _ in range(20):
+        one.step(command)
+    one.until(lambda: not one.body._claimed)
+    time.sleep(1.0)
+    for _ in range(20):
+        one.step(command)
+    assert one.body.health().values["period max [ms]"] < 900
+
+
 def test_a_clock_that_jumps_changes_no_age(rig, monkeypatch):
     one = rig()
     monkeypatch.setattr(time, "time_ns", lambda: 0)
@@ -440,8 +595,15 @@ def test_the_gate_in_front_holds_then_damps_then_releases_when_the_robot_falls_s
 
 
 @pytest.mark.parametrize(
-    "settings", [{"control": "walk"}, {"weight_time": 0.0}, {"domain": 400}, {"state_timeout": float("nan")}]
+    "settings",
+    [
+        {"control": "walk"},
+        {"weight_time": 0.0},
+        {"domain": 400},
+        {"state_timeout": float("nan")},
+        {"mode_machine": 300},
+    ],
 )
 def test_settings_are_checked(settings):
-    with pytest.raises(ValueError, match=r"control|times|domains"):
+    with pytest.raises(ValueError, match=r"control|times|domains|one byte"):
         H12Settings(**settings)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from firsthand.calibration.least_squares import Solution, solve
+from firsthand.calibration.least_squares import ASSUMED, Solution, solve
 from firsthand.errors import CalibrationError
 from firsthand.robot.model import RobotModel
 from firsthand.space.frames import inverse, pose
@@ -168,12 +168,12 @@ class _Problem:
 
     @property
     def groups(self) -> NDArray[np.intp]:
-        """Which residuals share a posture; known places are each on their own."""
+        """Which residuals share a posture; that places are as known as they are said to be is assumed."""
         keys = np.array([np.asarray(sighting.q, float).tobytes() for sighting in self.sightings])
         posture = np.unique(keys, return_inverse=True)[1].reshape(-1)
         of_points = np.repeat(posture, [2 * len(sighting.ids) for sighting in self.sightings])
         known = 3 * sum(target.place is not None for target in self.targets)
-        return np.concatenate([of_points, posture.max() + 1 + np.arange(known)]).astype(np.intp)
+        return np.concatenate([of_points, np.full(known, ASSUMED)]).astype(np.intp)
 
     def set_start(self, eyes: Array, places: Sequence[Array]) -> None:
         """Where the search begins, (4, 4) each."""

@@ -96,6 +96,7 @@ def _run_eyes(options: argparse.Namespace) -> int:
 
     from firsthand.calibration.board import Board
     from firsthand.calibration.eyes import EyesSettings, calibrate_eyes, draw_reprojection, write_mount
+    from firsthand.errors import CalibrationError
     from firsthand.robot.description import urdf
     from firsthand.robot.joints import HANDS_KNOWN
     from firsthand.robot.model import RobotModel
@@ -106,10 +107,12 @@ def _run_eyes(options: argparse.Namespace) -> int:
     model = RobotModel.load(urdf(options.hand))
     result = calibrate_eyes(options.bag, model, EyesSettings(board, link, dots, options.postures))
     print(result)
+    written = write_mount(options.output, result)
     picture = options.picture or options.output.with_suffix(".png")
-    cv2.imwrite(str(picture), cv2.cvtColor(draw_reprojection(result), cv2.COLOR_RGB2BGR))
+    if not cv2.imwrite(str(picture), cv2.cvtColor(draw_reprojection(result), cv2.COLOR_RGB2BGR)):
+        raise CalibrationError(f"{written} is written, but the picture {picture} cannot be: is there such a folder?")
     print(f"{picture}: what was seen in green, where the result puts it in red")
-    print(write_mount(options.output, result))
+    print(written)
     return 0
 
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from firsthand.calibration.board import Board, BoardView
 from firsthand.calibration.camera_mount import CameraMount, MountSettings, Sighting, Target, fit_camera_mount
 from firsthand.calibration.dots import find_dot
-from firsthand.calibration.recording import Recording, Sample
+from firsthand.calibration.recording import Recording, Sample, Stamps
 from firsthand.errors import CalibrationError
 from firsthand.robot.model import RobotModel
 from firsthand.robot.mount_file import FORMAT, Mount, write_calibration_file
@@ -22,6 +22,7 @@ Picture = NDArray[np.uint8]
 
 SEEN, PREDICTED = (60, 220, 60), (255, 60, 60)  # RGB
 SHOWN = 6  # instants in the picture
+ROUNDS = 3  # times the postures that are wanted, that are looked at for them
 
 
 @dataclass(frozen=True)
@@ -70,22 +71,33 @@ def calibrate_eyes(bag: Path, model: RobotModel, settings: EyesSettings) -> Eyes
     """
     targets = make_targets(settings)
     with Recording(bag, model.joints) as recording:
-        still = recording.spread(recording.still(), 3 * settings.postures)
+        still = recording.spread(recording.still(), ROUNDS * settings.postures)
         if len(still) < settings.mount.fewest:
             raise CalibrationError(
-                f"{bag}: the arms stand still in {len(still)} pictures; hold each of at least {settings.mount.fewest} "
-                "postures for half a second"
+                f"{bag}: the arms stand still in {len(still)} different postures; hold each of at least "
+                f"{settings.mount.fewest} for half a second"
             )
-        samples, sightings = [], []
-        for sample in tqdm(recording.samples(still), total=len(still), desc="looking for targets", disable=None):
-            found = find_targets(sample, settings)
-            if found:
-                samples.append(sample)
-                sightings += found
-            if len(samples) >= settings.postures:
-                break
+        samples, sightings = _look_for_targets(recording, still, settings)
         mount = fit_camera_mount(model, recording.intrinsics, targets, sightings, settings.mount)
     return EyesResult(mount, tuple(sightings), tuple(samples))
+
+
+def _look_for_targets(
+    recording: Recording, stamps: Stamps, settings: EyesSettings
+) -> tuple[list[Sample], list[Sighting]]:
+    """Instants that show a target: the most different postures first, others in place of those that show none."""
+    samples: list[Sample] = []
+    sightings: list[Sighting] = []
+    with tqdm(total=len(stamps), desc="looking for targets", disable=None) as progress:
+        while len(stamps) and len(samples) < settings.postures:
+            wanted = settings.postures - len(samples)
+            these, stamps = stamps[:wanted], stamps[wanted:]
+            for sample in recording.samples(these):
+                progress.update()
+                if found := find_targets(sample, settings):
+                    samples.append(sample)
+                    sightings += found
+    return samples, sightings
 
 
 def make_targets(settings: EyesSettings) -> list[Target]:

@@ -1,7 +1,8 @@
 """The fingers' ends out of a recording in which every finger was told to open and to close, and given time to.
 
 What the fingers were told is `motor_command`, what they reported is `joint_states`, both as joint angles of hands that
-go from 1 to 0 (no strokes file was in use); here they are turned back into the wire's scale.
+go from 1 to 0; here they are turned back into the wire's scale. So no strokes file may have been in use while it was
+recorded, which the body's diagnostics in the recording say.
 """
 
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 from firsthand.bags.contents import joint_positions
 from firsthand.bags.read import Bag, open_bag
 from firsthand.errors import BagError, CalibrationError
-from firsthand.robot.hand_strokes import HandStrokes, finger_name
-from firsthand.robot.joints import HANDS_SLICE
+from firsthand.robot.hand_strokes import IN_USE, NOT_IN_USE, HandStrokes, finger_name
+from firsthand.robot.joints import HANDS_SLICE, check_hand
 from firsthand.robot.model import RobotModel
 
 Array = NDArray[np.floating]
@@ -84,9 +85,11 @@ def strokes_from_bag(path: Path, model: RobotModel) -> StrokeFit:
 
     Raises:
         BagError: No bag, or without motor_command and joint_states.
-        CalibrationError: As `fit_strokes`.
+        CalibrationError: As `fit_strokes`; or a strokes file was in use.
+        ModelError: It is of a robot with the other kind of hand.
     """
     with open_bag(path) as bag:
+        _check_nothing_in_use(bag)
         told_at, told = _positions(bag, "motor_command", model)
         at, reported = _positions(bag, "joint_states", model)
     inside = (at >= told_at[0]) & (at <= told_at[-1])
@@ -103,12 +106,27 @@ def strokes_from_bag(path: Path, model: RobotModel) -> StrokeFit:
 def _positions(bag: Bag, topic: str, model: RobotModel) -> tuple[NDArray[np.int64], Array]:
     name, stamps, positions = bag.find_topic(topic), [], []
     for raw in bag.raw_messages([name]):
+        message = bag.decode(raw)
+        check_hand(model.joints, message.name)
         stamps.append(bag.header_stamp_ns(raw) or 0)
-        positions.append(joint_positions(bag.decode(raw), model.joints))
+        positions.append(joint_positions(message, model.joints))
     if len(stamps) < 2:
         raise BagError(f"{bag.path}: expected messages on {name}, got {len(stamps)}")
     rising, order = np.unique(np.array(stamps, np.int64), return_index=True)
     return rising, np.array(positions)[order]
+
+
+def _check_nothing_in_use(bag: Bag) -> None:
+    """Refuse angles that are not on the wire's scale any more."""
+    topics = [name for name in bag.topics if name.rpartition("/")[2] == "diagnostics"]
+    for raw in bag.raw_messages(topics) if topics else ():
+        for status in bag.decode(raw).status:
+            used = [pair.value for pair in status.values if pair.key == IN_USE and pair.value != NOT_IN_USE]
+            if used:
+                raise CalibrationError(
+                    f"{bag.path} was recorded with the strokes of {used[0]} in use, so it does not show the fingers' "
+                    "own scale; record again with hand_strokes:=''"
+                )
 
 
 def _plateaus(times: Array, told: Array, reported: Array, end: float) -> list[float]:

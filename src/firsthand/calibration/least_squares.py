@@ -10,6 +10,10 @@ Array = NDArray[np.floating]
 
 STEP = 1e-6  # of the numerical derivative
 ITERATIONS = 60
+ASSUMED = -1  # in place of a group: residuals of a known standard deviation, 1
+FLAT = 1e-12  # of the steepest curvature: what numerical derivatives cannot tell from none
+TINY = 1e-9  # keeps a group that alone decides something from a division by zero
+SMALLEST_VARIANCE = 1e-2  # of a residual, squared: nobody sees a corner better than a tenth of a pixel
 ENOUGH = 1e-10  # relative fall of the cost below which it has converged
 
 
@@ -32,7 +36,8 @@ def solve(
         start: (n,), near the solution.
         bend: Residuals beyond this count linearly.
         groups: (m,) which residuals go wrong together: all corners of a board when a joint was measured wrong. Without
-            this, a result would seem as sure as if every corner were a measurement of its own.
+            this, a result would seem as sure as if every corner were a measurement of its own. `ASSUMED` are those that
+            nobody measured: their standard deviation is 1.
     """
     x, damping = np.asarray(start, dtype=float).copy(), 1e-3
     r = residuals(x)
@@ -57,14 +62,33 @@ def solve(
 def _solution(
     residuals: Callable[[Array], Array], x: Array, r: Array, bend: float, groups: NDArray[np.intp]
 ) -> Solution:
-    """With the covariance that is robust to errors within a group (Liang and Zeger 1986)."""
-    weights, jacobian = _weights(r, bend), _derivative(residuals, x, r)
-    bread = np.linalg.pinv((jacobian.T * weights) @ jacobian)
-    scores = np.zeros((int(groups.max()) + 1, len(x)))
-    np.add.at(scores, groups, jacobian * (weights * r)[:, None])
-    count = len(np.unique(groups))
-    spread = count / max(count - len(x) / 2, 1.0)  # each posture gives at least two numbers
-    return Solution(x, bread @ (scores.T @ scores) @ bread * spread, weights)
+    """With the covariance that is robust to errors within a group, and honest about few groups.
+
+    What is left of a group in a fit that it took part in is too small: by its leverage, I - H. The estimate CR3 (Bell
+    and McCaffrey 2002, after Liang and Zeger 1986) turns it back into what it would have been without that group.
+    """
+    weights = _weights(r, bend)
+    root = np.sqrt(weights)
+    jacobian, left = _derivative(residuals, x, r) * root[:, None], root * r
+    bread = _inverse(jacobian.T @ jacobian)
+    meat = np.zeros_like(bread)
+    for group in np.unique(groups):
+        rows = groups == group
+        own = jacobian[rows]
+        if group == ASSUMED:
+            meat += own.T @ own
+            continue
+        leverage = own @ bread @ own.T
+        outside = np.linalg.solve(np.eye(len(leverage)) * (1 + TINY) - leverage, left[rows])
+        score = own.T @ outside
+        meat += np.outer(score, score)
+    return Solution(x, bread @ meat @ bread + SMALLEST_VARIANCE * bread, weights)
+
+
+def _inverse(normal: Array) -> Array:
+    """Of a symmetric matrix that may be singular: what nothing is known about comes out large, not zero as in pinv."""
+    sizes, directions = np.linalg.eigh(normal)
+    return np.asarray(directions / np.maximum(sizes, FLAT * sizes[-1]) @ directions.T)
 
 
 def _weights(r: Array, bend: float) -> Array:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from firsthand.bags.contents import joint_positions, picture
 from firsthand.bags.read import Bag, open_bag
 from firsthand.errors import BagError, CalibrationError
-from firsthand.robot.joints import ARMS_SLICE
+from firsthand.robot.joints import ARMS_SLICE, check_hand
 from firsthand.vision.intrinsics import Intrinsics
 
 Array = NDArray[np.floating]
@@ -25,6 +25,7 @@ SIDES = ("left", "right")
 SECOND = 1_000_000_000  # [ns]
 LARGEST_GAP = 0.05  # [s] between joint states around a picture
 STILL_FOR, STILL = 0.1, 0.01  # [s] before and after a picture, [rad] that no arm joint moves more than
+SAME_POSTURE = 0.03  # [rad] of the joint that differs most
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class Recording(Pictures):
     Raises:
         BagError: No bag, or it lacks a topic.
         CalibrationError: Its pictures have no calibration, or hardly any have joints beside them.
+        ModelError: It is of a robot with the other kind of hand.
     """
 
     def __init__(self, path: Path, joint_names: tuple[str, ...]) -> None:
@@ -148,15 +150,18 @@ class Recording(Pictures):
         return self.stamps[moved < STILL]
 
     def spread(self, stamps: Stamps, count: int) -> Stamps:
-        """Up to `count` stamps whose arm postures are as different as can be, in order."""
-        if len(stamps) <= count:
+        """Up to `count` stamps whose arm postures are as different as can be: each farthest from all before it.
+
+        A posture within `SAME_POSTURE` of one that was chosen is that one again, and left out.
+        """
+        if len(stamps) == 0:
             return stamps
         q = self.joints_at(stamps)[:, ARMS_SLICE]
-        chosen, distance = [0], np.linalg.norm(q - q[0], axis=1)
-        while len(chosen) < count:
+        chosen, distance = [0], np.abs(q - q[0]).max(axis=1)
+        while len(chosen) < count and distance.max() > SAME_POSTURE:
             chosen.append(int(distance.argmax()))
-            distance = np.minimum(distance, np.linalg.norm(q - q[chosen[-1]], axis=1))
-        return stamps[np.unique(chosen)]
+            distance = np.minimum(distance, np.abs(q - q[chosen[-1]]).max(axis=1))
+        return stamps[chosen]
 
     def samples(self, stamps: Stamps) -> Iterator[Sample]:
         """Decode these instants, in order."""
@@ -179,8 +184,10 @@ class Recording(Pictures):
     def _read_joints(self, names: tuple[str, ...]) -> tuple[Stamps, Array]:
         times, positions = [], []
         for raw in self._bag.raw_messages([self._bag.find_topic("joint_states")]):
+            message = self._bag.decode(raw)
+            check_hand(names, message.name)
             times.append(self._bag.header_stamp_ns(raw) or 0)
-            positions.append(joint_positions(self._bag.decode(raw), names))
+            positions.append(joint_positions(message, names))
         if len(times) < 2:
             raise BagError(f"{self.path}: expected joint_states, got {len(times)}")
         stamps, order = np.unique(np.array(times, dtype=np.int64), return_index=True)

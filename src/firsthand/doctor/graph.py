@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from firsthand.doctor.finding import Finding, fail, ok, skip, warn
@@ -24,6 +24,7 @@ class Expected:
     type: str
     rate: float  # [Hz], at least; 0: it comes at changes
     node: str  # that publishes it
+    optional: bool = False  # a graph may do without
 
 
 PICTURE, STATES = "sensor_msgs/msg/CompressedImage", "trajectory_msgs/msg/MultiDOFJointTrajectory"
@@ -33,6 +34,9 @@ ALWAYS = (
     Expected("gate_state", "std_msgs/msg/String", 0.0, "body"),
     Expected("hand_state", STATES, 50.0, "kinematics"),
     Expected("joint_command", "sensor_msgs/msg/JointState", 100.0, "kinematics"),
+    Expected("source", "std_msgs/msg/String", 0.0, "kinematics"),
+)
+CAMERAS = (
     Expected("left/color/rect/image/compressed", PICTURE, 20.0, "camera"),
     Expected("right/color/rect/image/compressed", PICTURE, 20.0, "camera"),
 )
@@ -43,6 +47,7 @@ ONLY = {
     ),
     "teleop": (
         Expected("teleop/hands", STATES, 30.0, "headset"),
+        Expected("teleop/status", "std_msgs/msg/String", 0.0, "teleop"),
         Expected("recorder/state", "std_msgs/msg/String", 0.0, "recorder"),
     ),
     "record": (Expected("recorder/state", "std_msgs/msg/String", 0.0, "recorder"),),
@@ -50,7 +55,7 @@ ONLY = {
 """By launch file: the topics that it has beside those of every graph."""
 
 
-def check_ros_environment(environment: Mapping[str, str]) -> Iterator[Finding]:
+def check_ros_environment(environment: Mapping[str, str], wants_robot: bool = False) -> Iterator[Finding]:
     """Settings that keep nodes from finding each other."""
     domain = environment.get("ROS_DOMAIN_ID", "0")
     if not domain.isdigit() or int(domain) > 232:
@@ -71,6 +76,13 @@ def check_ros_environment(environment: Mapping[str, str]) -> Iterator[Finding]:
             "ROS_LOCALHOST_ONLY",
             "set; Jazzy ignores or obeys it depending on other settings",
             "use ROS_AUTOMATIC_DISCOVERY_RANGE",
+        )
+    middleware = environment.get("RMW_IMPLEMENTATION", "")
+    if "cyclone" in middleware:
+        yield (fail if wants_robot else warn)(
+            "RMW_IMPLEMENTATION",
+            f"{middleware}: its CycloneDDS and the robot's cannot share the body's process",
+            "export RMW_IMPLEMENTATION=rmw_fastrtps_cpp",
         )
     profile = environment.get("FASTDDS_DEFAULT_PROFILES_FILE", "")
     if profile and not os.path.isfile(profile):
@@ -110,7 +122,10 @@ def check_topics(graph: str, seconds: float) -> Iterator[Finding]:
     if not graph:
         yield skip("topics", "no graph named", "while one runs: --graph teleop (or rollout, record)")
         return
-    expected = (*ALWAYS, *ONLY[graph])
+    cameras = () if graph == "rollout" else CAMERAS  # a person may drive without: cameras:=none
+    expected = tuple(
+        replace(one, optional=True) if one in cameras else one for one in (*ALWAYS, *CAMERAS, *ONLY[graph])
+    )
     heard = _watch(seconds, [f"{one.topic} {one.type}" for one in expected])
     if isinstance(heard, str):
         yield fail("topics", heard, "see the groups software and ros")
@@ -124,7 +139,8 @@ def judge_topic(expected: Expected, heard: Mapping[str, Any], seconds: float) ->
 
     Args:
         expected: Of the topic.
-        heard: `publishers` (names of nodes), `types`, `count`, `rate` [Hz], `age` [s] of the newest stamp or None.
+        heard: `publishers` (names of nodes), `writers` (how many), `types`,
+            `count`, `rate` [Hz], `age` [s] of the newest stamp or None.
         seconds: For how long it was listened to.
     """
     topic, node = expected.topic, expected.node
@@ -136,10 +152,15 @@ def judge_topic(expected: Expected, heard: Mapping[str, Any], seconds: float) ->
             f"another node publishes under this name: {', '.join(heard['publishers'])}",
         )
     if not heard["publishers"]:
-        return fail(
+        return (warn if expected.optional else fail)(
             topic, "nobody publishes it", f"the node {node!r} is not running, or in another namespace or ROS_DOMAIN_ID"
         )
     who = ", ".join(heard["publishers"])
+    if heard["writers"] > 1:
+        return fail(
+            topic, f"{heard['writers']} publishers at once: {who}",
+            "another graph still runs; end it, or give each its own ROS_DOMAIN_ID",
+        )  # fmt: skip
     if not heard["count"]:
         return fail(
             topic,

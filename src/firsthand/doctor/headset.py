@@ -2,7 +2,7 @@
 
 import errno
 import socket
-import threading
+import time
 from collections.abc import Iterator
 
 from firsthand.doctor.finding import Finding, fail, ok, skip, warn
@@ -13,6 +13,7 @@ from firsthand.headset.tracking_streamer_messages import PORT
 
 TIMEOUT = 2.0  # [s]
 GOOD_RATE = 30.0  # [Hz]
+SILENCE = 0.5  # [s]
 
 
 def check_headset(address: str, seconds: float) -> Iterator[Finding]:
@@ -30,10 +31,12 @@ def check_reached(address: str, timeout: float = TIMEOUT) -> Finding:
     """Whether something listens at the headset's port."""
     host, _, port = address.partition(":")
     what = f"headset {host}:{port or PORT}"
+    if port and not (port.isdecimal() and 0 < int(port) < 65536):
+        return fail(what, f"{port!r} is no port", "write it as 192.168.1.20 or 192.168.1.20:12345")
     try:
         socket.create_connection((host, int(port or PORT)), timeout).close()
-    except ValueError:
-        return fail(what, f"{port!r} is no port", "write it as 192.168.1.20 or 192.168.1.20:12345")
+    except UnicodeError:
+        return fail(what, "is no address", "Tracking Streamer shows the right one")
     except ConnectionRefusedError:
         return fail(what, "is on, but nothing listens", "open Tracking Streamer on the headset and press Start")
     except socket.gaierror:
@@ -53,14 +56,20 @@ def check_reached(address: str, timeout: float = TIMEOUT) -> Finding:
 def check_hands(address: str, seconds: float) -> Iterator[Finding]:
     """Whether head and both hands come, and how often."""
     samples: list[HandsSample] = []
-    enough = threading.Event()
+    arrivals: list[float] = []
+
+    def take(sample: HandsSample) -> None:
+        arrivals.append(time.monotonic())
+        samples.append(sample)
+
     try:
-        reader = TrackingStreamer(address, samples.append)
+        reader = TrackingStreamer(address, take)
     except HeadsetError as error:
         yield fail("hands", str(error), "pip install 'firsthand[headset]'")
         return
     reader.start()
-    enough.wait(seconds)
+    time.sleep(seconds)
+    silence = time.monotonic() - max(arrivals, default=0.0)
     reader.stop()
     if not reader.messages:
         yield fail(
@@ -77,7 +86,13 @@ def check_hands(address: str, seconds: float) -> Iterator[Finding]:
             "start Tracking Streamer again, and wear the headset",
         )
         return
-    rate = len(samples) / seconds
+    took = arrivals[-1] - arrivals[0]
+    if silence > SILENCE:
+        yield fail(
+            "hands", f"nothing new for {silence:.1f} s", "is the headset worn, the app in front, the Wi-Fi steady?"
+        )
+        return
+    rate = (len(samples) - 1) / took if took > 0 else 0.0  # from the first on: connecting takes a while
     if rate < GOOD_RATE:
         yield warn(
             "hands", f"{rate:.0f} new samples a second", "use 5 GHz Wi-Fi without other load, or the developer strap"

@@ -1,20 +1,19 @@
 """The network interface that leads to robot and headset: there, up, with an address, and multicast goes through it."""
 
-import array
-import fcntl
+import ctypes
 import socket
-import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 
 from firsthand.doctor.finding import Finding, fail, ok, skip, warn
 
 INTERFACES = Path("/sys/class/net")
 RECEIVE_BUFFER = Path("/proc/sys/net/core/rmem_max")
-ROBOT_NETWORK = "192.168.123."
+ROBOT_NETWORK = IPv4Network("192.168.123.0/24")
 GROUP = "239.255.0.1"  # where DDS participants announce themselves
 UP, MULTICAST, LOOPBACK = 0x1, 0x1000, 0x8  # IFF_*
-SIOCGIFADDR = 0x8915
+NOT_RUNNING = ("down", "lowerlayerdown", "dormant", "notpresent")  # of operstate; lo says unknown
 TIMEOUT = 1.0  # [s]
 GOOD_BUFFER = 2 << 20  # [bytes]
 
@@ -29,8 +28,9 @@ def check_network(interface: str) -> Iterator[Finding]:
     yield state
     if state.level == "fail":
         return
-    yield check_address(interface, address_of(interface))
-    yield check_multicast(interface)
+    addresses = addresses_of(interface)
+    yield check_address(interface, addresses)
+    yield check_multicast(interface, addresses)
 
 
 def check_interface(name: str, interfaces: Path = INTERFACES) -> Finding:
@@ -42,7 +42,7 @@ def check_interface(name: str, interfaces: Path = INTERFACES) -> Finding:
     flags = int((folder / "flags").read_text(), 16)
     if not flags & UP:
         return fail(what, "is down", f"sudo ip link set {name} up")
-    if (folder / "operstate").read_text().strip() == "down":
+    if (folder / "operstate").read_text().strip() in NOT_RUNNING:
         return fail(what, "has no cable or no network", "plug it in; see `ip link`")
     if not flags & (MULTICAST | LOOPBACK):
         return fail(what, "does no multicast, which DDS finds its peers by", f"sudo ip link set {name} multicast on")
@@ -51,26 +51,33 @@ def check_interface(name: str, interfaces: Path = INTERFACES) -> Finding:
     return ok(what, "is up")
 
 
-def check_address(name: str, address: str | None) -> Finding:
-    """Whether an interface has an address, in the robot's network."""
-    what = f"address of {name}"
-    if address is None:
-        return fail(what, "none", f"sudo ip addr add {ROBOT_NETWORK}99/24 dev {name}")
-    if address.startswith(("127.", ROBOT_NETWORK)):
-        return ok(what, address)
-    return warn(
-        what, f"{address}, not in the robot's network {ROBOT_NETWORK}0/24",
-        f"sudo ip addr add {ROBOT_NETWORK}99/24 dev {name}, if an H1-2 is on this cable",
-    )  # fmt: skip
+def check_address(name: str, addresses: Sequence[IPv4Interface]) -> Finding:
+    """Whether an interface has an address from which the robot's are reached."""
+    what, listed = f"address of {name}", ", ".join(map(str, addresses))
+    good = [one for one in addresses if one.ip in ROBOT_NETWORK or one.is_loopback]
+    add = f"sudo ip addr add {ROBOT_NETWORK[99]}/24 dev {name}"
+    if not addresses:
+        return fail(what, "none", add)
+    if not good:
+        return warn(
+            what, f"{listed}, not in the robot's network {ROBOT_NETWORK}", f"{add}, if an H1-2 is on this cable"
+        )
+    narrow = [one for one in good if not one.is_loopback and one.network.prefixlen > ROBOT_NETWORK.prefixlen]
+    if len(narrow) == len(good):
+        return fail(
+            what, f"{narrow[0]}: a network of its own, so nothing that the robot asks is answered",
+            f"sudo ip addr del {narrow[0]} dev {name}; {add}",
+        )  # fmt: skip
+    return ok(what, listed)
 
 
-def check_multicast(name: str, timeout: float = TIMEOUT) -> Finding:
+def check_multicast(name: str, addresses: Sequence[IPv4Interface], timeout: float = TIMEOUT) -> Finding:
     """Whether a datagram to DDS's group comes back over an interface."""
-    what, address = f"multicast on {name}", address_of(name)
-    if address is None:
+    what = f"multicast on {name}"
+    if not addresses:
         return skip(what, "no address to send from", "")
     try:
-        _send_to_group(address, timeout)
+        _send_to_group(str(addresses[0].ip), timeout)
     except TimeoutError:
         return fail(
             what, f"a datagram to {GROUP} did not come back in {timeout} s",
@@ -91,15 +98,34 @@ def check_receive_buffer(file: Path = RECEIVE_BUFFER) -> Finding:
     return warn("UDP buffer", f"{size >> 10} KiB", f"between computers: sudo sysctl net.core.rmem_max={GOOD_BUFFER}")
 
 
-def address_of(name: str) -> str | None:
-    """The IPv4 address of an interface; None if it has none."""
-    request = struct.pack("256s", name.encode()[:15])
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        try:
-            answer = fcntl.ioctl(one.fileno(), SIOCGIFADDR, array.array("B", request).tobytes())
-        except OSError:
-            return None
-    return socket.inet_ntoa(answer[20:24])
+class _SocketAddress(ctypes.Structure):
+    _fields_ = (("family", ctypes.c_ushort), ("port", ctypes.c_ushort), ("address", ctypes.c_ubyte * 4))
+
+
+class _InterfaceAddress(ctypes.Structure):
+    pass
+
+
+_InterfaceAddress._fields_ = (
+    ("next", ctypes.POINTER(_InterfaceAddress)), ("name", ctypes.c_char_p), ("flags", ctypes.c_uint),
+    ("address", ctypes.POINTER(_SocketAddress)), ("netmask", ctypes.POINTER(_SocketAddress)),
+)  # fmt: skip
+
+
+def addresses_of(name: str) -> tuple[IPv4Interface, ...]:
+    """All IPv4 addresses of an interface with their networks; an interface may have several."""
+    libc, first = ctypes.CDLL(None), ctypes.POINTER(_InterfaceAddress)()
+    if libc.getifaddrs(ctypes.byref(first)):
+        return ()
+    found, one = [], first
+    while one:
+        entry = one.contents
+        if entry.name.decode() == name and entry.address and entry.address.contents.family == socket.AF_INET:
+            address, mask = (socket.inet_ntoa(bytes(part.contents.address)) for part in (entry.address, entry.netmask))
+            found.append(IPv4Interface(f"{address}/{mask}"))
+        one = entry.next
+    libc.freeifaddrs(first)
+    return tuple(found)
 
 
 def _send_to_group(address: str, timeout: float) -> None:

@@ -19,7 +19,7 @@ COMPARISON = re.compile(r"(>=|<=|==|!=|<|>|~=)\s*([0-9][0-9A-Za-z.]*)")
 def check_software(wants_robot: bool = False) -> Iterator[Finding]:
     """Everything about installed software."""
     yield check_python(sys.version_info[:2])
-    yield from check_packages(importlib.metadata.requires("firsthand") or [])
+    yield from check_packages(needed_packages())
     yield check_ros(os.environ)
     yield check_dds(wants_robot)
 
@@ -41,7 +41,7 @@ def check_packages(
         requirements: As in the package's metadata; those of extras are left aside.
         version_of: Finds a package's version.
     """
-    good = 0
+    good = bad = 0
     for text in requirements:
         match = REQUIREMENT.match(text)
         if match is None or "extra" in (match.group(3) or ""):
@@ -50,13 +50,25 @@ def check_packages(
         try:
             version = version_of(name)
         except importlib.metadata.PackageNotFoundError:
-            yield fail(name, "not installed", f"pip install '{name}{wanted}'")
-            continue
-        if _satisfies(version, wanted):
+            version = ""
+        if version and _satisfies(version, wanted):
             good += 1
-        else:
-            yield fail(name, f"{version}, expected {wanted}", f"pip install '{name}{wanted}'")
-    yield ok("packages", f"{good} that are always needed, in versions that will do")
+            continue
+        bad += 1
+        found = f"{version}, expected {wanted}" if version else "not installed"
+        yield fail(name, found, f"pip install '{name}{wanted}'")
+    if not good and not bad:
+        yield warn("packages", "this Python has no list of what firsthand needs", "pip install -e . in the source tree")
+    elif not bad:
+        yield ok("packages", f"{good} that are always needed, in versions that will do")
+
+
+def needed_packages() -> list[str]:
+    """What the installed package says it needs; nothing where it runs from source alone."""
+    try:
+        return importlib.metadata.requires("firsthand") or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
 
 
 def check_ros(environment: Mapping[str, str]) -> Finding:

@@ -30,7 +30,7 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
-from firsthand.errors import SimulationError
+from firsthand.errors import ModelError, RobotError, SimulationError
 from firsthand.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Status
 from firsthand.nodes.intake import Intake, thread_status
 from firsthand.nodes.messages import SECOND, ns_from_stamp, read_chunk, read_joint_state, write_clock, write_joint_state
@@ -38,12 +38,13 @@ from firsthand.nodes.pacing import Pacing
 from firsthand.nodes.parameters import read_parameters, setting
 from firsthand.nodes.process import RatedThread, RunnableNode, run
 from firsthand.nodes.qos import CLOCK, ESTOP_READERS, LATCHED, LATEST, PUBLISH
-from firsthand.robot.bodies.h1_2 import CONTROLS, H12Body, H12Settings
+from firsthand.robot.bodies.h1_2 import CONTROLS, H1_2, H12Body, H12Settings
 from firsthand.robot.bodies.interface import TICK, Body, BodyState, MotorCommand
 from firsthand.robot.bodies.mock import MockBody
 from firsthand.robot.collision import SelfCollision
 from firsthand.robot.description import urdf
-from firsthand.robot.joints import HANDS_KNOWN, JOINTS
+from firsthand.robot.hand_strokes import IN_USE, NOT_IN_USE, read_strokes
+from firsthand.robot.joints import HAND_CHOICES, described_hand
 from firsthand.robot.limits import JointLimits
 from firsthand.robot.model import RobotModel
 from firsthand.robot.safety_gate import (
@@ -99,13 +100,17 @@ class BodyNodeSettings:
     control: str = setting(
         "arm_sdk", "h1_2: arm_sdk beside the robot's own controller, or lowcmd in debug mode.", choices=tuple(CONTROLS)
     )
-    hand: str = setting("dfx", "h1_2: the Inspire hands it has.", choices=(*HANDS_KNOWN, "none"))
+    hand: str = setting("dfx", "The Inspire hands it has; the simulated robot's are dfx.", choices=HAND_CHOICES)
+    hand_strokes: str = setting("", "h1_2: what `firsthand calibrate hands` wrote; empty: fingers go from 1 to 0.")
     weight_time: float = setting(2.0, "h1_2: fade of arm_sdk's weight, [s].", minimum=0.1, maximum=10.0)
     state_timeout: float = setting(
         0.02, "h1_2: what the robot said longer ago counts as nothing, [s].", minimum=0.004, maximum=0.5
     )
     hand_state_timeout: float = setting(0.5, "h1_2: the same for its hands, [s].", minimum=0.02, maximum=5.0)
     check_crc: bool = setting(True, "h1_2: drop what the robot says with a wrong checksum; some simulators send none.")
+    mode_machine: int = setting(
+        H1_2, "h1_2: that the robot must say it is; 0 takes any, as of simulators that say 0.", minimum=0, maximum=255
+    )
 
     @property
     def makes_time(self) -> bool:
@@ -120,6 +125,7 @@ class BodyNode(RunnableNode):
         super().__init__("body", **options)
         self._settings = s = read_parameters(self, BodyNodeSettings)
         model = _load_model(s)
+        self._joint_names = model.joints
         self._limits, self._self_collision = JointLimits.from_model(model), SelfCollision(model)
         self._body = _make_body(s)
         self._lock = threading.Lock()  # between the control thread and the services
@@ -131,6 +137,7 @@ class BodyNode(RunnableNode):
         self._gate_state: GateState | None = None
         self._commands, self._chunks = Intake(self, "joint_command"), Intake(self, "action_chunk")
         self._joints_ns, self._joints_period_ns = 0, round(SECOND / s.joint_states_rate - TICK * SECOND / 2)
+        self._measured_ns = -1  # the body's stamp of the joints that were published last
         self._pacing = Pacing(s.wait_for_chunks if s.makes_time else 0.0, 1 / s.scene_rate)
         self._repeated_at = float("-inf")  # on the monotonic clock
         self._seed, self._trial_begun = s.seed, False
@@ -227,10 +234,10 @@ class BodyNode(RunnableNode):
         now_ns = self._now_ns()
         if self._settings.makes_time:
             self._clock_output.publish(write_clock(now_ns))
-        if now_ns - self._joints_ns >= self._joints_period_ns:
+        if now_ns - self._joints_ns >= self._joints_period_ns and self._has_measured():
             self._joints_ns = now_ns
             self._publish_joints()
-        self._motors.publish(write_joint_state(JOINTS, output.positions, commanded_ns))
+        self._motors.publish(write_joint_state(self._joint_names, output.positions, commanded_ns))
         self._publish_gate_state(output.state)
         if self._simulation is not None:
             self._simulation.publish(now_ns, self._state.stamp_ns)
@@ -242,9 +249,17 @@ class BodyNode(RunnableNode):
             if state not in FOLLOWING:
                 self._pacing.forget()  # what was on its way will not be followed
 
+    def _has_measured(self) -> bool:
+        """Whether the body says something new: what a silent robot said last is not published again as of now."""
+        new = not self._state.missing and self._state.stamp_ns != self._measured_ns
+        self._measured_ns = self._state.stamp_ns if new else self._measured_ns
+        return new
+
     def _publish_joints(self) -> None:
+        """With the time at which they were measured; in simulation the body's own begins again at every trial."""
         state = self._state
-        self._joints.publish(write_joint_state(JOINTS, state.positions, self._joints_ns, state.velocities))
+        stamp_ns = state.stamp_ns if isinstance(self._body, H12Body) else self._joints_ns
+        self._joints.publish(write_joint_state(self._joint_names, state.positions, stamp_ns, state.velocities))
 
     def _repeat(self) -> None:
         """While time stands still: whoever is waited for may have missed the last instant, or may just have come."""
@@ -270,7 +285,7 @@ class BodyNode(RunnableNode):
         diagnostics.add("pacing", self._pacing.status)
         diagnostics.add("control thread", lambda: thread_status(self._control.statistics()))
         if isinstance(self._body, H12Body):
-            diagnostics.add("robot", partial(_robot_status, self._body))
+            diagnostics.add("robot", partial(_robot_status, self._body, self._settings.hand_strokes))
         self._simulation = self._show_simulation(diagnostics) if self._settings.body == "simulated" else None
 
     def _watch_trials(self) -> "TrialWatch | None":
@@ -308,7 +323,7 @@ class BodyNode(RunnableNode):
 
     def _on_command(self, message: JointState) -> None:
         with self._commands.reading():
-            reading = read_joint_state(message, JOINTS)
+            reading = read_joint_state(message, self._joint_names)
             self._command = Command(reading.stamp_ns, reading.positions)
             self._pacing.hear_command(reading.stamp_ns)
 
@@ -352,7 +367,10 @@ class BodyNode(RunnableNode):
         if self._gate.status.state in MOVING:
             return Answer(False, "a robot cannot be put back while it is driven; call engage with false first")
         self._wanted = self._engage_when_commanded = False
-        self._state = self._body.reset()
+        try:
+            self._state = self._body.reset()
+        except RobotError as error:
+            return Answer(False, str(error))
         return Answer(True, "the robot stays where it is; engage starts from there")
 
     # Helpers
@@ -398,16 +416,23 @@ class BodyNode(RunnableNode):
 
 
 def _load_model(settings: BodyNodeSettings) -> RobotModel:
-    """The robot with the hands that it has; a model for each thread that computes with it."""
-    has_ftp = settings.body == "h1_2" and settings.hand == "ftp"
-    return RobotModel.load(urdf("ftp" if has_ftp else "dfx"))
+    """The robot with the hands that it has; a model for each thread that computes with it.
+
+    Raises:
+        ModelError: The simulated robot does not have these hands.
+    """
+    hand = described_hand(settings.hand)
+    if settings.body == "simulated" and hand != "dfx":
+        raise ModelError(f"the simulated robot has dfx hands, not {hand}; set hand:=dfx, or body:=mock or h1_2")
+    return RobotModel.load(urdf(hand))
 
 
 def _make_body(settings: BodyNodeSettings) -> Body:
     if settings.body == "mock":
-        return MockBody(RobotModel.load())
+        return MockBody(_load_model(settings))
     if settings.body == "h1_2":
-        return H12Body(_load_model(settings), _robot_settings(settings))
+        strokes = read_strokes(settings.hand_strokes) if settings.hand_strokes else None
+        return H12Body(_load_model(settings), _robot_settings(settings), strokes)
     from firsthand.simulation.simulated_body import SimulatedBody  # needs the [sim] extra
 
     return SimulatedBody(settings.task, settings.variant, settings.seed)
@@ -423,12 +448,14 @@ def _robot_settings(s: BodyNodeSettings) -> H12Settings:
         state_timeout=s.state_timeout,
         hand_state_timeout=s.hand_state_timeout,
         check_crc=s.check_crc,
+        mode_machine=s.mode_machine,
     )
 
 
-def _robot_status(body: H12Body) -> Status:
+def _robot_status(body: H12Body, strokes: str) -> Status:
     health = body.health()
-    return Status(OK if health.well else ERROR, health.message, health.values)
+    values = {**health.values, IN_USE: strokes or NOT_IN_USE}
+    return Status(OK if health.well else ERROR, health.message, values)
 
 
 def _respond(response: SetBool.Response, answer: Answer) -> SetBool.Response:

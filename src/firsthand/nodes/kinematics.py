@@ -42,9 +42,9 @@ from firsthand.nodes.parameters import read_parameters, setting
 from firsthand.nodes.process import RatedThread, RunnableNode, run
 from firsthand.nodes.qos import EVERY, LATCHED, LATEST, PUBLISH
 from firsthand.robot.bodies.interface import TICK
-from firsthand.robot.joints import JOINTS
+from firsthand.robot.joints import HAND_CHOICES
 from firsthand.robot.model import RobotModel
-from firsthand.robot.mount_file import read_mount
+from firsthand.robot.mount_file import robot_urdf
 from firsthand.robot.retargeting import Retargeting
 
 SILENCE = 0.5  # [s]
@@ -56,6 +56,9 @@ class KinematicsSettings:
     """Parameters of the kinematics node."""
 
     source: str = setting("policy", "Whose targets to follow at the start.", choices=SOURCES)
+    hand: str = setting(
+        "dfx", "The Inspire hands that the body has; joints of others are refused.", choices=HAND_CHOICES
+    )
     camera_mount: str = setting("", "What `firsthand calibrate eyes` wrote; empty: eyes as in the description.")
     state_rate: float = setting(100.0, "Hand states a second, [Hz].", minimum=1.0, maximum=250.0)
     joints_timeout: float = setting(
@@ -78,8 +81,9 @@ class Kinematics(RunnableNode):
     def __init__(self, **options: object) -> None:
         super().__init__("kinematics", **options)
         self._settings = s = read_parameters(self, KinematicsSettings)
-        urdf = read_mount(s.camera_mount).urdf() if s.camera_mount else None
+        urdf = robot_urdf(s.hand, s.camera_mount)
         self._model = RobotModel.load(urdf)  # for the executor's thread; the two below work on others
+        self._joint_names = self._model.joints
         self._stream = CommandStream(
             RobotModel.load(urdf), s.fade, s.joints_timeout, s.target_timeout, s.hand_over, s.observation_timeout
         )
@@ -114,7 +118,7 @@ class Kinematics(RunnableNode):
         if command is None:
             return
         self._solving.add(time.perf_counter() - started)
-        self._commands.publish(write_joint_state(JOINTS, command.positions, command.stamp_ns))
+        self._commands.publish(write_joint_state(self._joint_names, command.positions, command.stamp_ns))
         if command.observation_ns != self._observation_ns:
             self._observation_ns = command.observation_ns
             self._latency.add((self._now_ns() - command.observation_ns) / SECOND)
@@ -124,13 +128,13 @@ class Kinematics(RunnableNode):
         reading = self._reading
         if reading is not None:
             positions = solve_chunk(self._chunk_retargeting, chunk, reading.positions)
-            self._trajectories.publish(write_joint_trajectory(JOINTS, positions, chunk.stamp_ns, chunk.rate))
+            self._trajectories.publish(write_joint_trajectory(self._joint_names, positions, chunk.stamp_ns, chunk.rate))
 
     # What comes in
 
     def _on_joints(self, message: JointState) -> None:
         with self._joints_in.reading():
-            reading = read_joint_state(message, JOINTS)
+            reading = read_joint_state(message, self._joint_names)
             if not self._in_simulation:  # there, measurements are the time, and /clock may come after them
                 check_age("joint_states", reading.stamp_ns, self._now_ns(), self._settings.joints_timeout)
             self._reading = reading

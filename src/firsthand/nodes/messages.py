@@ -18,6 +18,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint, MultiDOFJ
 
 from firsthand.errors import ShapeError
 from firsthand.nodes import cdr
+from firsthand.robot.joints import check_hand
 from firsthand.space.bodies import ROBOT_FRAME, order_of, transforms_from_vectors, vectors_from_transforms
 from firsthand.space.hand_state import FRAMES, SIZE, check_vector
 
@@ -130,10 +131,12 @@ def read_joint_state(message: JointState, names: Sequence[str]) -> JointReading:
 
     Raises:
         ShapeError: One of `names` is missing, as many positions as names did not come, or they are no angles.
+        ModelError: They are of a robot with the other kind of hand.
     """
     positions = _numbers(message.position, message.name, "positions")
     velocities = _numbers(message.velocity, message.name, "velocities") if len(message.velocity) else None
     if message.name != list(names):
+        check_hand(names, message.name)
         order = order_of(names, message.name)
         positions = positions[order]
         velocities = None if velocities is None else velocities[order]

@@ -30,7 +30,9 @@ from firsthand.nodes.messages import SECOND, read_hand_state, write_hand_state
 from firsthand.nodes.parameters import read_parameters, setting
 from firsthand.nodes.process import RunnableNode, run
 from firsthand.nodes.qos import EVERY, LATCHED, LATEST, PUBLISH
+from firsthand.robot.joints import HAND_CHOICES
 from firsthand.robot.model import RobotModel
+from firsthand.robot.mount_file import robot_urdf
 from firsthand.teleoperation.operator import AVERAGE, load_operator, save_operator
 from firsthand.teleoperation.reach import Reach
 from firsthand.teleoperation.session import CLUTCHES, Output, Request, Teleoperation, TeleoperationSettings, TeleopState
@@ -55,6 +57,8 @@ class TeleopSettings:
     )
     operator: str = setting("", "File of the operator, read at the start and written by teleop/calibrate; empty: none.")
     lowest: float = setting(-0.75, "No wrist is asked to go below this, from the eyes, [m].", minimum=-2.0, maximum=0.0)
+    hand: str = setting("dfx", "The robot's Inspire hands, whose fingertips follow the person's.", choices=HAND_CHOICES)
+    camera_mount: str = setting("", "The same file as that of kinematics; empty: eyes as in the description.")
     hands_timeout: float = setting(
         0.15, "A headset that is silent for so long pauses the robot, [s].", minimum=0.03, maximum=1.0
     )
@@ -74,7 +78,7 @@ class Teleop(RunnableNode):
     def __init__(self, **options: object) -> None:
         super().__init__("teleop", **options)
         self._settings = s = read_parameters(self, TeleopSettings)
-        model = RobotModel.load()
+        model = RobotModel.load(robot_urdf(s.hand, s.camera_mount))
         self._operator_file = Path(s.operator).expanduser() if s.operator else None
         known = self._operator_file is not None and self._operator_file.exists()
         self._session = Teleoperation(

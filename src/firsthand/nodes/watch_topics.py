@@ -53,6 +53,7 @@ class Watch:
         return {
             "topic": name,
             "publishers": sorted({info.node_name for info in infos}),
+            "writers": len(infos),
             "types": sorted({info.topic_type for info in infos}),
             "count": self.count,
             "rate": self.count / seconds,

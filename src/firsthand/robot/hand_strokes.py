@@ -28,7 +28,10 @@ Array = NDArray[np.floating]
 
 FORMAT = "firsthand/hand_strokes/1"
 SIDES = ("left", "right")
+ALL = slice(None)
 FINGERS = ("thumb_yaw", "thumb_pitch", "index", "middle", "ring", "little")
+IN_USE, NOT_IN_USE = "hand strokes", "none"
+"""The body's diagnostics, and so a bag's, say under this name which file its fingers' angles are made with."""
 SHORTEST = 0.3  # of the whole scale, that a finger which is not stuck goes
 MARGIN = 0.2  # beyond the scale that an end may lie
 
@@ -61,13 +64,13 @@ class HandStrokes:
         """Hands that go from 1 to 0."""
         return cls(hand, np.ones(12), np.zeros(12))
 
-    def openness(self, reported: Array) -> Array:
-        """Reported numbers (..., 12) to how open the fingers are, 1 to 0."""
-        return (np.asarray(reported, float) - self.closed) / (self.open - self.closed)
+    def openness(self, reported: Array, part: slice = ALL) -> Array:
+        """Reported numbers (..., 12) to how open the fingers are, 1 to 0; of a part of them where one is named."""
+        return (np.asarray(reported, float) - self.closed[part]) / (self.open - self.closed)[part]
 
-    def command(self, openness: Array) -> Array:
-        """How open the fingers should be (..., 12), 1 to 0, to numbers that they take as that."""
-        return np.clip(self.closed + np.asarray(openness, float) * (self.open - self.closed), 0.0, 1.0)
+    def command(self, openness: Array, part: slice = ALL) -> Array:
+        """How open the fingers should be (..., 12), 1 to 0, to numbers that they take as that; or of a part of them."""
+        return np.clip(self.closed[part] + np.asarray(openness, float) * (self.open - self.closed)[part], 0.0, 1.0)
 
 
 def finger_name(number: int) -> str:

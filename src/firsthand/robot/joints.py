@@ -2,15 +2,19 @@
 
 A joint vector holds, in this order, the left arm (7), the right arm (7), the left hand (6) and the right hand (6),
 a hand being thumb yaw, thumb pitch, index, middle, ring, little. The order is the same for both kinds of Inspire hand;
-the names of the hand joints differ, and where a name is needed without a model it is the DFX hand's.
+the names of the hand joints differ and say which hand a message is about. Where a name is needed without a model it is
+the DFX hand's.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from firsthand.errors import ModelError
 
 HANDS_KNOWN = ("dfx", "ftp")
 """The Inspire hands that the description can carry."""
+HAND_CHOICES = (*HANDS_KNOWN, "none")
+"""What a robot may carry; nodes have a parameter `hand` with these, and a launch file gives all of them the same."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,33 @@ def hand_names(hand: str) -> HandNames:
     if hand not in HAND_NAMES:
         raise ModelError(f"no hand {hand!r}; choose {' or '.join(HANDS_KNOWN)}")
     return HAND_NAMES[hand]
+
+
+def described_hand(choice: str) -> str:
+    """The hand in the description of a robot that carries `choice`: without hands it is described with DFX ones."""
+    return "dfx" if choice == "none" else choice
+
+
+def hand_of(names: Collection[str]) -> str | None:
+    """Whose six motors a hand are all among these joint names; None if it is neither's."""
+    for hand, parts in HAND_NAMES.items():
+        if set(parts.joints[0] + parts.joints[1]) <= set(names):
+            return hand
+    return None
+
+
+def check_hand(wanted: Sequence[str], came: Sequence[str]) -> None:
+    """Refuse joints of a robot with the other kind of hand: same order, other angles.
+
+    Raises:
+        ModelError: Names both hands, and what to do.
+    """
+    ours, theirs = hand_of(wanted), hand_of(came)
+    if ours and theirs and ours != theirs:
+        raise ModelError(
+            f"joints of a robot with {theirs} hands came, {ours} hands were expected; give every node the same hand "
+            f"(hand:={theirs} if those are mounted)"
+        )
 
 
 def mimic_joints(hand: str = "dfx") -> dict[str, Mimic]:

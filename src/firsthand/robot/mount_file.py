@@ -1,4 +1,4 @@
-"""Where this robot's camera is mounted, as a file: `firsthand calibrate eyes` writes it, the kinematics node reads it.
+"""Where this robot's camera is mounted, as a file: `firsthand calibrate eyes` writes it, kinematics and teleop read it.
 
     format: firsthand/camera_mount/1
     eyes_xyz: [0.12, 0.0, 0.69]       midway between the eyes, in torso_link, [m]
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from firsthand.errors import CalibrationError
 from firsthand.robot.description import urdf
+from firsthand.robot.joints import described_hand
 from firsthand.space.frames import pose
 from firsthand.space.rotations import matrix_from_rpy
 
@@ -70,6 +71,16 @@ def read_mount(path: str | Path) -> Mount:
         raise CalibrationError(f"{path}: camera_baseline is {baseline!r}, expected 0.01 to 0.5 m")
     xyz, rpy = _triple(content, "eyes_xyz", FARTHEST, path), _triple(content, "eyes_rpy", math.pi + 1e-6, path)
     return Mount(xyz, rpy, float(baseline))
+
+
+def robot_urdf(hand: str, mount: str = "") -> str:
+    """The description of the robot with one of `HAND_CHOICES`, its eyes where a mount file has them if one is named.
+
+    Raises:
+        CalibrationError: The file cannot be used.
+    """
+    carried = described_hand(hand)
+    return read_mount(mount).urdf(carried) if mount else urdf(carried)
 
 
 def read_calibration_file(path: Path, form: str) -> Mapping[str, Any]:

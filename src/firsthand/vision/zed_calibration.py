@@ -9,6 +9,7 @@ all resolutions. The ZED tools keep the files in /usr/local/zed/settings.
 
 import configparser
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +28,9 @@ RESOLUTIONS = {
     (672, 376): "VGA",
 }
 """Width and height of one view, and how the file calls it."""
+MODELS = {"ZED, ZED 2, ZED 2i, ZED X": 0.120, "ZED Mini": 0.063, "ZED X Mini": 0.050}
+"""Distance between the lenses, [m]."""
+BASELINE_TOLERANCE = 0.003  # [m] that one camera differs from its model's
 LARGEST_FILE = 1 << 16  # bytes; real ones have 3 kB
 DISTORTION = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
 
@@ -59,6 +63,18 @@ def read_zed_calibration(path: str | Path, width: int, height: int) -> StereoCal
         )  # fmt: skip
     except CalibrationError as error:
         raise CalibrationError(f"{path}: {error}") from error
+
+
+def zed_model(baseline: float) -> str | None:
+    """Which ZED has its lenses so far apart, [m]; None if none has."""
+    name, usual = min(MODELS.items(), key=lambda one: abs(one[1] - baseline))
+    return name if abs(usual - baseline) <= BASELINE_TOLERANCE else None
+
+
+def calibration_serial(path: str | Path) -> int | None:
+    """The serial number in the file's name, SN12345678.conf: nothing inside says whose it is. None of another name."""
+    match = re.fullmatch(r"SN(\d+)\.conf", Path(path).name, re.IGNORECASE)
+    return int(match.group(1)) if match else None
 
 
 class _Section:

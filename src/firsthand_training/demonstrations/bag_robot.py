@@ -127,16 +127,17 @@ def _chunks(bag: Bag, name: str) -> list[tuple[int, HandTrajectory]]:
     return chunks
 
 
-def forward_kinematics() -> HandStates:
-    """The H1-2's, loaded when the first bag needs it."""
+def forward_kinematics(hand: str = "dfx") -> HandStates:
+    """The H1-2's with one kind of hand, loaded when the first frame needs it."""
     model = None
 
     def hand_states(q: Array) -> Array:
         nonlocal model
         if model is None:
+            from firsthand.robot.description import urdf
             from firsthand.robot.model import RobotModel  # brings Pinocchio; most bags have hand states
 
-            model = RobotModel.load()
+            model = RobotModel.load(urdf(hand))
         return model.hand_state(q).to_vector()
 
     return hand_states

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from firsthand.bags.contents import hand_trajectory, joint_positions
 from firsthand.bags.read import Bag, RawMessage
 from firsthand.errors import BagError
-from firsthand.robot.joints import JOINTS
+from firsthand.robot.joints import hand_of, joint_names
 
 Array = NDArray[np.floating]
 Stamps = NDArray[np.int64]
@@ -61,8 +61,15 @@ class Series:
 
 
 def joint_series(bag: Bag, name: str) -> Series:
-    """The 26 joints of a JointState topic."""
-    return series(bag, name, lambda raw: joint_positions(bag.decode(raw), JOINTS))
+    """The 26 joints of a JointState topic, of a robot with either hand."""
+    names = joint_names(recorded_hand(bag, name))
+    return series(bag, name, lambda raw: joint_positions(bag.decode(raw), names))
+
+
+def recorded_hand(bag: Bag, name: str) -> str:
+    """Which hand's joints a JointState topic has; the DFX hand's where it has none."""
+    first = next(bag.raw_messages([bag.find_topic(name)]), None)
+    return (first and hand_of(bag.decode(first).name)) or "dfx"
 
 
 def hand_series(bag: Bag, name: str) -> Series:

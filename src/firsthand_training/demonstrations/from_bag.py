@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from firsthand.bags.read import Bag, open_bag
 from firsthand.errors import EpisodeError
+from firsthand.robot.joints import joint_names
 from firsthand_training.demonstrations.bag_conversion import BagConversion
 from firsthand_training.demonstrations.bag_person import HANDS, align_person
 from firsthand_training.demonstrations.bag_pictures import at_rate, camera_pairs, decode_pairs
 from firsthand_training.demonstrations.bag_robot import HandStates, align_robot, forward_kinematics
-from firsthand_training.demonstrations.bag_series import JOINT_STATES, SECOND, BagFrames, has
+from firsthand_training.demonstrations.bag_series import JOINT_STATES, SECOND, BagFrames, has, recorded_hand
 from firsthand_training.episodes.layout import EpisodeSettings
 from firsthand_training.episodes.write import EpisodeWriter, Frame
 
@@ -76,16 +77,17 @@ def convert_bag(
         EpisodeError: There is a gap and `settings.gaps` refuses it, nothing is usable, or the dataset differs.
     """
     with open_bag(bag) as opened:
-        embodiment = _embodiment(opened)
+        embodiment, hand = _embodiment(opened), ""
         pairs = camera_pairs(opened, settings.max_skew)
         kept, breaks = at_rate(pairs, settings.fps, opened.path)
         if embodiment == "human":
             frames = align_person(opened, kept, breaks, settings)
         else:
-            frames = align_robot(opened, kept, breaks, settings, hand_states or forward_kinematics())
+            hand = recorded_hand(opened, JOINT_STATES)
+            frames = align_robot(opened, kept, breaks, settings, hand_states or forward_kinematics(hand))
         pieces, gaps = _pieces(frames, settings, opened.path)
         new = [piece for piece in pieces if int(frames.stamps[piece[0], 0]) not in there]
-        numbers = _write(opened, frames, new, Path(dataset), settings, embodiment) if new else ()
+        numbers = _write(opened, frames, new, Path(dataset), settings, _episodes_of(embodiment, hand)) if new else ()
     count = sum(len(piece) for piece in pieces)
     return Converted(Path(dataset), numbers, count, len(pairs), len(pairs) - count, embodiment, tuple(gaps))
 
@@ -93,6 +95,13 @@ def convert_bag(
 def _embodiment(bag: Bag) -> Embodiment:
     """A person's where a headset was recorded and no robot."""
     return "human" if has(bag, HANDS) and not has(bag, JOINT_STATES) else "robot"
+
+
+def _episodes_of(embodiment: Embodiment, hand: str) -> EpisodeSettings:
+    """What a dataset of them has: a person has no columns of joints, a robot those of its hands."""
+    if embodiment == "human":
+        return EpisodeSettings(joint_names=(), robot_type="human", origin=True)
+    return EpisodeSettings(joint_names=joint_names(hand))
 
 
 def _pieces(frames: BagFrames, settings: BagConversion, path: Path) -> tuple[list[range], list[Gap]]:
@@ -141,17 +150,15 @@ def _write(
     pieces: list[range],
     dataset: Path,
     settings: BagConversion,
-    embodiment: Embodiment,
+    episodes: EpisodeSettings,
 ) -> tuple[int, ...]:
     pictures = decode_pairs(bag, frames.stamps[[i for piece in pieces for i in piece]], settings.size)
     first = next(pictures)
     height, width = first.shape[1:3]
     pictures = chain([first], pictures)
     numbers = []
-    person = EpisodeSettings(joint_names=(), robot_type="human", origin=True)
     episode_settings = replace(
-        person if embodiment == "human" else EpisodeSettings(),
-        fps=settings.fps, height=height, width=width, preset=settings.preset, quality=settings.quality,
+        episodes, fps=settings.fps, height=height, width=width, preset=settings.preset, quality=settings.quality,
     )  # fmt: skip
     with EpisodeWriter(dataset, episode_settings) as writer:
         for piece in pieces:

@@ -13,8 +13,9 @@ Nothing is sent before somebody engages. From then on every tick sends all motor
 with the gains of `unitree/motors.py`. At stiffness 0 the arms are damped and carry their own weight, never limp.
 Released, the weight of arm_sdk falls to 0 over `weight_time` and the robot has its arms back; `close` waits for that.
 
-The robot only obeys who echoes its `mode_machine`, and that says which kind of robot it is: a change while we drive
-means another robot or another mode, so the body reports nothing measured from then on and the gate lets go.
+The robot only obeys who echoes its `mode_machine`, and that says which kind of robot it is. One that is no H1-2 is
+never driven: its motors are others in the same slots. A change while we drive means another robot or another mode, so
+the body reports nothing measured from then on and the gate lets go.
 """
 
 import time
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from firsthand.errors import FirsthandError, RobotError
 from firsthand.robot.bodies.interface import TICK, BodyHealth, BodyState, MotorCommand
 from firsthand.robot.gravity import ArmGravity
+from firsthand.robot.hand_strokes import HandStrokes
 from firsthand.robot.joints import ARMS_SLICE, COUNT, HANDS_SLICE
 from firsthand.robot.model import RobotModel
 from firsthand.robot.unitree import wire
@@ -42,6 +44,10 @@ HAND_TICKS = 2  # hands get every second command: 125 Hz is more than their seri
 LONGEST_STEP = 2 * TICK  # [s]; a late tick must not make a ramp steeper
 WINDOW = 1024  # ticks that the jitter of the stream is measured over
 SOFTENING = 0.5  # [s], of legs and waist at the end of `lowcmd`
+FAREWELLS = 10  # messages of weight 0 before we fall silent: one alone may be lost on the way
+FAREWELL_TIME = 1.0  # [s] that `close` tries to get them out, beyond the fade
+H1_2 = 6  # mode_machine of an H1-2
+ANY_ROBOT = 0  # in place of a mode_machine: whatever comes is driven
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class H12Settings:
     state_timeout: float = 0.02  # five ticks; robots report at 500 Hz
     hand_state_timeout: float = 0.5  # over serial lines they are late by 0.3 s
     check_crc: bool = True  # of what the robot says; Unitree's own simulator leaves it empty
+    mode_machine: int = H1_2  # that it must say it is; ANY_ROBOT for simulators that say nothing
 
     def __post_init__(self) -> None:
         if self.control not in CONTROLS:
@@ -66,6 +73,8 @@ class H12Settings:
             raise ValueError(f"times must be positive, got {times}")
         if not 0 <= self.domain <= 230:
             raise ValueError(f"DDS domains go from 0 to 230, got {self.domain}")
+        if not 0 <= self.mode_machine <= 255:
+            raise ValueError(f"mode_machine is one byte, got {self.mode_machine}")
 
 
 DEFAULT = H12Settings()
@@ -77,21 +86,17 @@ class H12Body:
     Args:
         model: The description with the hands that the robot carries; used by the thread that calls `step` only.
         settings: Where the robot is and how to drive it.
+        strokes: How far the fingers of these very hands go; None: from 1 to 0.
 
     Raises:
-        RobotError: No DDS, or nothing that can be used came from the robot in time; says what did.
+        RobotError: No DDS, another kind of robot, or nothing that can be used came in time; says what did.
+        CalibrationError: The strokes are of another kind of hand.
     """
 
-    def __init__(self, model: RobotModel, settings: H12Settings = DEFAULT) -> None:
+    def __init__(self, model: RobotModel, settings: H12Settings = DEFAULT, strokes: HandStrokes | None = None) -> None:
         self.settings = settings
         self._gravity = ArmGravity(model)
-        self._link = Link(settings.interface, settings.domain)
-        self._hands: Hands | None = make_hands(model) if settings.hands else None
-        about = ListenerSettings(settings.state_timeout, settings.hand_state_timeout, settings.check_crc)
-        self._robot = Listener(self._link, self._hands, about)
-        self._robot.positions[HANDS_SLICE] = model.neutral[HANDS_SLICE]  # for a robot without
-        self._writer = self._link.writer(CONTROLS[settings.control])
-        self._hand_writers = [self._link.writer(one) for one in self._hands.command_topics] if self._hands else []
+        self._hands: Hands | None = make_hands(model, strokes) if settings.hands else None
         self._message = wire.blank(wire.LOW_CMD)
         self._mode_machine = 0
         self._held: Array = np.zeros(MOTOR_COUNT)  # [rad], of legs and waist
@@ -99,13 +104,26 @@ class H12Body:
         self._claimed = self._closed = False
         self._weight = self._softness = 0.0
         self._last_tick = self._last_sent = NEVER
-        self._sent, self._sent_at, self._not_sent = 0, np.zeros(WINDOW), 0
-        self._connect()
+        self._sent, self._sent_at, self._not_sent = 0, _no_times(), 0
+        self._farewells = 0  # messages of weight 0 that went out
+        self._link = Link(settings.interface, settings.domain)
+        try:
+            self._open(model)
+            self._connect()
+        except BaseException:
+            self._link.close()
+            raise
 
     def reset(self, seed: int | None = None) -> BodyState:
-        """A robot stays where it is: says where, and accepts the mode that it is in now."""
+        """A robot stays where it is: says where, and accepts the mode that it is in now.
+
+        Raises:
+            RobotError: It is another kind of robot.
+        """
         self._check_open()
         self._robot.listen()
+        if stranger := self._stranger():
+            raise RobotError(stranger)
         self._robot.accept_mode()
         self._mode_machine = self._robot.mode_machine
         return self._state()
@@ -121,14 +139,24 @@ class H12Body:
         return self._state()
 
     def close(self) -> None:
-        """Give the robot its arms back: the weight falls to 0, or, in debug mode, legs and waist soften."""
+        """Give the robot its arms back: the weight falls to 0, or, in debug mode, legs and waist soften.
+
+        Raises:
+            RobotError: DDS took none of the last messages, so the robot does not know.
+        """
         if self._closed:
             return
         self._closed = True
-        while self._claimed:
+        deadline = time.monotonic() + self.settings.weight_time + FAREWELL_TIME
+        while self._claimed and time.monotonic() < deadline:
             self._let_go()
             time.sleep(TICK)
         self._link.close()
+        if self._claimed:
+            raise RobotError(
+                f"DDS refuses messages on {CONTROLS[self.settings.control].name}: the robot was not told that it has "
+                "its arms back. Take them by its remote."
+            )
 
     def health(self) -> BodyHealth:
         """Rates, jitter, what was dropped; from any thread."""
@@ -148,27 +176,45 @@ class H12Body:
             "commands": self._sent,
             "commands not sent": self._not_sent,
             **self._jitter(),
-            **{f"dropped: {reason}": count for reason, count in robot.dropped.items()},
+            **{f"dropped: {reason}": count for reason, count in dict(robot.dropped).items()},  # the other thread adds
         }
         problem = robot.missing() or robot.motor_problem()
         doing = "drives" if self._claimed else "listens"
         return BodyHealth(problem or f"{doing}, {values['topic']}, weight {self._weight:.2f}", not problem, values)
 
+    def _open(self, model: RobotModel) -> None:
+        """Readers and writers."""
+        s = self.settings
+        about = ListenerSettings(s.state_timeout, s.hand_state_timeout, s.check_crc)
+        self._robot = Listener(self._link, self._hands, about)
+        self._robot.positions[HANDS_SLICE] = model.neutral[HANDS_SLICE]  # for a robot without
+        self._writer = self._link.writer(CONTROLS[s.control])
+        self._hand_writers = [self._link.writer(one) for one in self._hands.command_topics] if self._hands else []
+
     def _connect(self) -> None:
-        """Wait until body and hands have said something that can be used.
+        """Wait until body and hands have said something that can be used, and the body is an H1-2's.
 
         Raises:
             RobotError: They have not in time.
         """
         deadline = time.monotonic() + self.settings.connect_timeout
-        while self._robot.silent():
+        while self._robot.silent() or self._stranger():
             if time.monotonic() > deadline:
-                why = self._why_not_connected()
-                self._link.close()
-                raise RobotError(why)
+                raise RobotError(self._why_not_connected() if self._robot.silent() else self._stranger())
             time.sleep(TICK)
             self._robot.listen()
         self.reset()
+
+    def _stranger(self) -> str:
+        """Why the robot on the wire is not to be driven; empty if it is."""
+        expected, found = self.settings.mode_machine, self._robot.mode_machine
+        if expected in (ANY_ROBOT, found):
+            return ""
+        return (
+            f"{LOW_STATE.name} says mode_machine {found}, expected {expected} (an H1-2 says {H1_2}). Is this another "
+            "robot's network? Its motors are not where an H1-2's are. For a simulator that says nothing, or an H1-2 "
+            f"of another make: the parameter mode_machine, {ANY_ROBOT} for any robot, {found} for this one."
+        )
 
     def _why_not_connected(self) -> str:
         s, silent = self.settings, self._robot.silent()
@@ -193,8 +239,10 @@ class H12Body:
         """Take over at the first command that means to drive; legs and waist are held where they are then."""
         drives = not command.released and command.stiffness > 0.0  # a stop before that has nothing to take over
         if not self._claimed and drives and not self._robot.missing():
-            self._claimed = True
+            self._claimed, self._farewells, self._sent_at = True, 0, _no_times()
             self._held = self._robot.motors.copy()
+            if self.settings.control == "lowcmd":  # ankles go back in the coordinates that they were read in
+                self._message["mode_pr"] = self._robot.mode_pr
 
     def _move_weight(self, command: MotorCommand) -> None:
         """Up while we drive, down when released; where it is while stopped: a stop hands nothing over."""
@@ -208,8 +256,10 @@ class H12Body:
     def _speak(self, command: MotorCommand) -> None:
         """Send it; one that DDS refuses is counted and lost, the next is tried all the same."""
         self._fill(command)
+        goodbye = command.released and self._weight == 0.0
         try:
             self._writer.write(wire.encode(wire.seal(self._message)))
+            self._farewells = self._farewells + 1 if goodbye else 0
             if self._hands and self._sent % HAND_TICKS == 0:
                 payloads = self._hands.write_command(command.positions[HANDS_SLICE])
                 for writer, payload in zip(self._hand_writers, payloads, strict=True):
@@ -220,8 +270,8 @@ class H12Body:
         self._sent_at[self._sent % WINDOW] = self._last_sent
         self._sent += 1
         self._last_command = command.positions
-        if self.settings.control == "arm_sdk" and command.released and self._weight == 0.0:
-            self._claimed = False  # this message said weight 0: the robot has its arms back
+        if self.settings.control == "arm_sdk" and self._farewells >= FAREWELLS:
+            self._claimed = False  # the robot has its arms back
 
     def _fill(self, command: MotorCommand) -> None:
         """The message for all motors that are ours."""
@@ -252,13 +302,15 @@ class H12Body:
         here = MotorCommand(self._robot.positions.copy(), stiffness=0.0, released=True)
         self._move_weight(here)
         self._softness = min(1.0, self._softness + TICK / SOFTENING)
+        refused = self._not_sent
         self._speak(here)
-        if self.settings.control == "lowcmd" and self._softness == 1.0:
+        if self.settings.control == "lowcmd" and self._softness == 1.0 and self._not_sent == refused:
             self._claimed = False
 
     def _jitter(self) -> dict[str, object]:
-        """How evenly the commands of the last seconds were sent."""
-        periods = np.diff(np.sort(self._sent_at[: min(self._sent, WINDOW)]))
+        """How evenly the commands of the last seconds were sent, since we began to drive."""
+        times = self._sent_at
+        periods = np.diff(np.sort(times[np.isfinite(times)]))
         if not len(periods):
             return {}
         p50, p99, longest = (1e3 * np.percentile(periods, [50, 99, 100])).tolist()
@@ -272,3 +324,8 @@ class H12Body:
     def _check_open(self) -> None:
         if self._closed:
             raise FirsthandError("this body is closed; make a new H12Body")
+
+
+def _no_times() -> Array:
+    """Of messages that were sent, none yet."""
+    return np.full(WINDOW, np.nan)

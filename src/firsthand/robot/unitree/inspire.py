@@ -8,18 +8,23 @@ at the lower and closed at the upper limit of its joints.
     ftp one a hand          its own topic       1000 open, 0 closed, in `angle`
 
 So the twelve numbers of the DFX hands are our joints (left hand, then right hand) exactly in reverse.
+
+Hands whose fingers do not go from 1.0 to 0.0 have `HandStrokes`: what is sent and what is read goes between those.
 """
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firsthand.errors import WireError
+from firsthand.errors import CalibrationError, WireError
+from firsthand.robot.hand_strokes import HandStrokes
 from firsthand.robot.joints import HANDS_SLICE
-from firsthand.robot.model import RobotModel
 from firsthand.robot.unitree import wire
 from firsthand.robot.unitree.topics import DFX_CMD, DFX_STATE, FTP_CMD, FTP_STATE, Topic
+
+if TYPE_CHECKING:
+    from firsthand.robot.model import RobotModel  # Pinocchio: the doctor reads fingers without
 
 Array = NDArray[np.floating]
 
@@ -28,6 +33,7 @@ LEFT, RIGHT, BOTH = slice(0, 6), slice(6, 12), slice(0, 12)
 
 ANGLE_MODE = 1  # of the FTP hand's command: obey angle_set and nothing else
 FULLY_OPEN = 1000  # of the FTP hand
+SLACK = 0.25  # of the scale, beyond its ends, that a finger may report
 ROOM_TEMPERATURE = 30  # [°C]
 
 
@@ -56,17 +62,23 @@ class Hands(Protocol):
 
 
 class _Scale:
-    """Joint angles [rad] to openness, 1 to 0, and back."""
+    """Joint angles [rad] to what the wire says of them, 1 to 0 between a finger's own ends, and back."""
 
-    def __init__(self, model: RobotModel) -> None:
+    def __init__(self, model: "RobotModel", strokes: HandStrokes | None) -> None:
+        self._strokes = strokes or HandStrokes.nominal(model.hand)
+        if self._strokes.hand != model.hand:
+            raise CalibrationError(
+                f"strokes of {self._strokes.hand} hands for a robot with {model.hand} hands; run `firsthand calibrate "
+                f"hands --hand {model.hand}` with these"
+            )
         self._upper = model.upper[HANDS_SLICE]
         self._range = self._upper - model.lower[HANDS_SLICE]
 
-    def openness(self, q: Array, part: slice) -> Array:
-        return np.clip((self._upper[part] - q) / self._range[part], 0.0, 1.0)
+    def numbers(self, q: Array, part: slice) -> Array:
+        return self._strokes.command(np.clip((self._upper[part] - q) / self._range[part], 0.0, 1.0), part)
 
-    def angles(self, openness: Array, part: slice) -> Array:
-        return self._upper[part] - openness * self._range[part]
+    def angles(self, numbers: Array, part: slice) -> Array:
+        return self._upper[part] - self._strokes.openness(numbers, part) * self._range[part]
 
 
 class DfxHands:
@@ -76,14 +88,14 @@ class DfxHands:
     state_topics: tuple[Topic, ...] = (DFX_STATE,)
     parts: tuple[slice, ...] = (BOTH,)
 
-    def __init__(self, model: RobotModel) -> None:
-        self._scale = _Scale(model)
+    def __init__(self, model: "RobotModel", strokes: HandStrokes | None = None) -> None:
+        self._scale = _Scale(model, strokes)
 
     def write_command(self, q: Array) -> tuple[bytes, ...]:
         """See `Hands`."""
         commands = np.zeros(12, wire.HAND_MOTOR_CMD)
         commands["mode"] = 1
-        commands["q"] = self._scale.openness(q, BOTH)[::-1]
+        commands["q"] = self._scale.numbers(q, BOTH)[::-1]
         return (wire.encode_sequence(commands),)
 
     def read_command(self, index: int, payload: bytes) -> Array:
@@ -95,13 +107,12 @@ class DfxHands:
         """See `Hands`."""
         states = np.zeros(12, wire.HAND_MOTOR_STATE)
         states["mode"], states["temperature"] = 1, ROOM_TEMPERATURE
-        states["q"] = states["q_raw"] = self._scale.openness(q, BOTH)[::-1]
+        states["q"] = states["q_raw"] = self._scale.numbers(q, BOTH)[::-1]
         return (wire.encode_sequence(states),)
 
     def read_state(self, index: int, payload: bytes) -> Array:
         """See `Hands`."""
-        states = wire.decode_sequence(payload, wire.HAND_MOTOR_STATE, 12)
-        return self._scale.angles(_finite(states["q"])[::-1], self.parts[index])
+        return self._scale.angles(read_dfx_state(payload)[::-1], self.parts[index])
 
 
 class FtpHands:
@@ -111,8 +122,8 @@ class FtpHands:
     state_topics: tuple[Topic, ...] = FTP_STATE
     parts: tuple[slice, ...] = (LEFT, RIGHT)
 
-    def __init__(self, model: RobotModel) -> None:
-        self._scale = _Scale(model)
+    def __init__(self, model: "RobotModel", strokes: HandStrokes | None = None) -> None:
+        self._scale = _Scale(model, strokes)
 
     def write_command(self, q: Array) -> tuple[bytes, ...]:
         """See `Hands`."""
@@ -124,7 +135,7 @@ class FtpHands:
         fields, mode = wire.decode_touch_hand(payload, wire.TOUCH_HAND_CMD)
         if not mode & ANGLE_MODE:
             return np.full(wire.FINGERS, np.nan)
-        counts = self._six(fields["angle_set"]).astype(float)
+        counts = _six(fields["angle_set"]).astype(float)
         counts[counts < 0] = np.nan  # -1 leaves a finger where it is
         return self._scale.angles(np.minimum(counts / FULLY_OPEN, 1.0)[::-1], self.parts[index])
 
@@ -145,22 +156,56 @@ class FtpHands:
 
     def read_state(self, index: int, payload: bytes) -> Array:
         """See `Hands`."""
-        fields, _ = wire.decode_touch_hand(payload, wire.TOUCH_HAND_STATE)
-        return self._scale.angles(self._six(fields["angle_act"])[::-1] / FULLY_OPEN, self.parts[index])
+        return self._scale.angles(read_ftp_state(payload)[::-1], self.parts[index])
 
     def _counts(self, q: Array, part: slice) -> NDArray[np.integer]:
-        return np.rint(FULLY_OPEN * self._scale.openness(q, part)[::-1]).astype(int)
-
-    @staticmethod
-    def _six(values: NDArray[np.integer]) -> NDArray[np.integer]:
-        if len(values) != wire.FINGERS:
-            raise WireError(f"{len(values)} finger angles where a hand has {wire.FINGERS}")
-        return values
+        return np.rint(FULLY_OPEN * self._scale.numbers(q, part)[::-1]).astype(int)
 
 
-def make_hands(model: RobotModel) -> Hands:
-    """The hands that the model carries."""
-    return DfxHands(model) if model.hand == "dfx" else FtpHands(model)
+def read_dfx_state(payload: bytes) -> Array:
+    """What both hands report, (12,) in the wire's order, on its scale of 1 (open) to 0.
+
+    Raises:
+        WireError: It is no such message, or fingers are where none can be.
+    """
+    return _of_a_finger(wire.decode_sequence(payload, wire.HAND_MOTOR_STATE, 12)["q"])
+
+
+def read_ftp_state(payload: bytes) -> Array:
+    """What a hand reports, (6,) in the wire's order, on a scale of 1 (open) to 0.
+
+    Raises:
+        WireError: It is no such message, or fingers are where none can be.
+    """
+    fields, _ = wire.decode_touch_hand(payload, wire.TOUCH_HAND_STATE)
+    return _of_a_finger(_six(fields["angle_act"]) / FULLY_OPEN)
+
+
+def _six(values: NDArray[np.integer]) -> NDArray[np.integer]:
+    if len(values) != wire.FINGERS:
+        raise WireError(f"{len(values)} finger angles where a hand has {wire.FINGERS}")
+    return values
+
+
+def make_hands(model: "RobotModel", strokes: HandStrokes | None = None) -> Hands:
+    """The hands that the model carries.
+
+    Args:
+        model: The robot.
+        strokes: How far these very fingers go; None: from 1 to 0.
+
+    Raises:
+        CalibrationError: The strokes are of another kind of hand.
+    """
+    return DfxHands(model, strokes) if model.hand == "dfx" else FtpHands(model, strokes)
+
+
+def _of_a_finger(values: Array) -> Array:
+    """Refuse what no finger can report: another unit, another message, noise on a serial line."""
+    values = _finite(values)
+    if not ((values > -SLACK) & (values < 1.0 + SLACK)).all():
+        raise WireError(f"finger positions of {values.min():.3g} to {values.max():.3g}, expected 0 to 1")
+    return values
 
 
 def _finite(values: Array) -> Array:

@@ -25,6 +25,7 @@ Array = NDArray[np.floating]
 NEVER = float("-inf")
 SHORTEST = 0.001  # [s]; two hand states closer than this give no speed
 HOT = 85  # [°C], worth a warning
+MOST_REASONS = 20  # to drop messages that are told apart: who sends rubbish does not fill the memory
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Listener:
         velocities: (26,) [rad/s]; those of the hands from their positions.
         motors: (27,) [rad], in the order of `MOTORS`.
         mode_machine: What kind of robot it says it is.
+        mode_pr: In which coordinates it tells its ankles: 0 pitch and roll, 1 the two motors.
         stamp_ns: When the body was heard last, on the system's clock.
         states: How many usable messages of the body came.
         dropped: How many were not, by reason.
@@ -55,7 +57,7 @@ class Listener:
         self._hand_readers = [link.reader(topic) for topic in hands.state_topics] if hands else []
         self.positions, self.velocities = np.zeros(COUNT), np.zeros(COUNT)
         self.motors = np.zeros(MOTOR_COUNT)
-        self.mode_machine, self.stamp_ns, self.states = 0, 0, 0
+        self.mode_machine, self.mode_pr, self.stamp_ns, self.states = 0, 0, 0, 0
         self.dropped: Counter[str] = Counter()
         self._expected_mode: int | None = None
         self._fault = ""
@@ -69,7 +71,7 @@ class Listener:
         with self._dropping_what_is_wrong():
             payload = self._reader.latest()
             if payload is not None:
-                self._read_state(wire.decode(payload, wire.LOW_STATE))
+                self._read_state(read_low_state(payload, self._settings.check_crc))
         for index, reader in enumerate(self._hand_readers):
             with self._dropping_what_is_wrong():
                 payload = reader.latest()
@@ -118,18 +120,14 @@ class Listener:
         return now - self._heard_at, now - min(self._hands_heard_at) if self._hands_heard_at else None
 
     def _read_state(self, state: wire.Record) -> None:
-        if self._settings.check_crc and wire.checksum(state) != state["crc"]:
-            raise WireError(f"{LOW_STATE.name} with a wrong checksum")
         motors = state["motor_state"][:MOTOR_COUNT]
         positions, velocities = motors["q"].astype(float), motors["dq"].astype(float)
-        if not (np.isfinite(positions).all() and np.isfinite(velocities).all()):
-            raise WireError(f"{LOW_STATE.name} with positions that are not finite")
         self.motors = positions
         self.positions[ARMS_SLICE], self.velocities[ARMS_SLICE] = positions[ARM_SLOTS], velocities[ARM_SLOTS]
         self._temperatures, self._errors = motors["temperature"].max(axis=1), motors["motorstate"]
         self._heard_at, self.stamp_ns = time.monotonic(), time.time_ns()
         self.states += 1
-        self.mode_machine = int(state["mode_machine"])
+        self.mode_machine, self.mode_pr = int(state["mode_machine"]), int(state["mode_pr"])
         if self._expected_mode not in (None, self.mode_machine) and not self._fault:
             self._fault = (
                 f"mode_machine changed from {self._expected_mode} to {self.mode_machine}: another robot, or another "
@@ -151,4 +149,25 @@ class Listener:
         try:
             yield
         except RobotError as error:
-            self.dropped[str(error)[:80]] += 1
+            reason = str(error)[:80]
+            known = reason in self.dropped or len(self.dropped) < MOST_REASONS
+            self.dropped[reason if known else "other reasons"] += 1
+
+
+def read_low_state(payload: bytes, check_crc: bool = True) -> wire.Record:
+    """What the body says, if it can be believed.
+
+    Args:
+        payload: As DDS carried it.
+        check_crc: Whether its checksum has to be right.
+
+    Raises:
+        WireError: It is no such message, damaged, or has motors at places that are no numbers.
+    """
+    state = wire.decode(payload, wire.LOW_STATE)
+    if check_crc and wire.checksum(state) != state["crc"]:
+        raise WireError(f"{LOW_STATE.name} with a wrong checksum")
+    motors = state["motor_state"][:MOTOR_COUNT]
+    if not (np.isfinite(motors["q"]).all() and np.isfinite(motors["dq"]).all()):
+        raise WireError(f"{LOW_STATE.name} with positions that are not finite")
+    return state

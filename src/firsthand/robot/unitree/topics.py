@@ -24,3 +24,7 @@ DFX_STATE = Topic("rt/inspire/state", "MotorStates_")
 FTP_CMD = tuple(Topic(f"rt/inspire_hand/ctrl/{side}", "inspire_hand_ctrl") for side in "lr")
 """An FTP hand each, left then right."""
 FTP_STATE = tuple(Topic(f"rt/inspire_hand/state/{side}", "inspire_hand_state") for side in "lr")
+
+SWITCHER_REQUEST = Topic("rt/api/motion_switcher/request", "Request_")
+SWITCHER_RESPONSE = Topic("rt/api/motion_switcher/response", "Response_")
+"""The service that knows which of the robot's own controllers runs."""
