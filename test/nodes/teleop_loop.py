@@ -17,7 +17,8 @@ from firsthand.robot.bodies.mock import MockBody
 from firsthand.robot.limits import JointLimits
 from firsthand.robot.model import RobotModel
 from firsthand.robot.safety_gate import Command, SafetyGate, SafetyGateSettings
-from firsthand.teleoperation.session import Request, Teleoperation, TeleoperationSettings
+from firsthand.teleoperation.session import Request, Teleoperation
+from firsthand.teleoperation.settings import TeleoperationSettings
 
 RATE = 90.0  # [Hz], of the headset
 STILL = 1e-6  # [rad] a tick
