@@ -10,6 +10,7 @@ from firsthand.space.hand_state import HandState
 from firsthand.space.rotations import angle_between, matrix_from_rpy
 from firsthand.teleoperation.session import Request, TeleopState
 from firsthand.teleoperation.settings import TeleoperationSettings
+from firsthand.teleoperation.smoothing import SmoothingSettings
 
 MODEL = RobotModel.load()
 HOME = MODEL.hand_state(MODEL.neutral)
@@ -76,6 +77,17 @@ def test_each_hand_moves_its_own_arm_the_way_it_goes(rig, side, axis):
     one.shift(side, 0.05 * np.eye(3)[axis])
     moved = one.target.wrist_positions - before.wrist_positions
     np.testing.assert_allclose(moved[side], 0.05 * np.eye(3)[axis], atol=2e-3)
+    np.testing.assert_allclose(moved[1 - side], 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_smoothed_hands_move_their_own_arm_to_the_same_place(rig, side):
+    one = rig(smoothing=SmoothingSettings()).follow()
+    before = one.target
+    one.shift(side, [0.05, 0.0, 0.03])
+    one.run(0.5)
+    moved = one.target.wrist_positions - before.wrist_positions
+    np.testing.assert_allclose(moved[side], [0.05, 0.0, 0.03], atol=2e-3)
     np.testing.assert_allclose(moved[1 - side], 0.0, atol=1e-6)
 
 

@@ -83,8 +83,8 @@ class TeleopSettings:
     )
     smoothing: bool = setting(True, "Whether hands are filtered (1 Euro) before they are followed.")
     min_cutoff: float = setting(2.0, "Of that filter, for a hand at rest, [Hz].", minimum=0.1, maximum=50.0)
-    beta: float = setting(30.0, "By which the cutoff rises for each m/s of a hand, [Hz].", minimum=0.0, maximum=1000.0)
-    beta_turn: float = setting(3.0, "And for each rad/s of a wrist, [Hz].", minimum=0.0, maximum=100.0)
+    beta: float = setting(200.0, "By which the cutoff rises for each m/s of a hand, [Hz].", minimum=0.0, maximum=1000.0)
+    beta_turn: float = setting(10.0, "And for each rad/s of a wrist, [Hz].", minimum=0.0, maximum=100.0)
 
 
 class Teleop(RunnableNode):

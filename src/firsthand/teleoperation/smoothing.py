@@ -25,8 +25,8 @@ class SmoothingSettings:
     """The cutoff at rest, and how it rises with speed."""
 
     min_cutoff: float = 2.0  # [Hz]
-    beta: float = 30.0  # [Hz] for each m/s of the wrist, and of each fingertip
-    beta_turn: float = 3.0  # [Hz] for each rad/s of the wrist
+    beta: float = 200.0  # [Hz] for each m/s of the wrist, and of each fingertip in its wrist
+    beta_turn: float = 10.0  # [Hz] for each rad/s of the wrist
 
     def __post_init__(self) -> None:
         if not self.min_cutoff > 0 or min(self.beta, self.beta_turn) < 0:
