@@ -100,6 +100,7 @@ setup(
             "player = firsthand.nodes.player:main",
             "headset = firsthand.nodes.headset:main",
             "fake_headset = firsthand.nodes.fake_headset:main",
+            "pedal = firsthand.nodes.pedal:main",
             "teleop = firsthand.nodes.teleop:main",
         ],
     },

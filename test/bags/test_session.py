@@ -97,6 +97,44 @@ def test_discarding_moves_the_episode_in_progress_or_the_last_one(session, make)
         session.set_label("success")
 
 
+def test_an_episode_that_cannot_be_moved_is_still_the_last_one(session, make):
+    path = record(session, make)
+    blocker = path.parent / "discarded"
+    blocker.write_text("a file where the folder should be")
+    with pytest.raises(BagError, match="cannot be moved"):
+        session.discard()
+    assert session.last == path
+    blocker.unlink()
+    assert count(session.discard()) == 3
+
+
+def test_a_disk_that_goes_away_ends_the_recording_and_is_said(tmp_path, make):
+    gone = []
+
+    def free(path):
+        if gone:
+            raise OSError(19, "No such device")
+        return 1000
+
+    session = RecordingSession(TOPICS, tmp_path, free=free)
+    record(session, make)
+    gone.append(True)
+    assert session.watch()
+    assert str(session.state).startswith("failed: the disk has gone: No such device")
+    gone.clear()
+    record(session, make)
+
+
+def test_a_named_bag_goes_on_with_the_next_name_that_is_free(tmp_path, make):
+    (tmp_path / "bag_2").mkdir()
+    session = RecordingSession(TOPICS, tmp_path, tmp_path / "bag")
+    names = []
+    for _ in range(3):
+        names.append(record(session, make).name)
+        session.stop()
+    assert names == ["bag", "bag_3", "bag_4"]
+
+
 def test_two_discarded_ones_of_one_name_both_stay(tmp_path, make):
     for messages in (1, 2):
         session = RecordingSession(TOPICS, tmp_path, tmp_path / "bag")

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -5,6 +8,7 @@ from firsthand.errors import HeadsetError
 from firsthand.headset.fake_tracking_streamer import Fault
 from firsthand.headset.hand_frames import hand_state
 from firsthand.headset.hand_motion import GeneratedMotion, RecordedMotion
+from firsthand.headset.hands_sample import HandsSample
 from firsthand.headset.recording import load_recording, save_recording
 from firsthand.headset.tracking_streamer import TrackingStreamer, _with_port
 
@@ -157,6 +161,29 @@ def test_a_damaged_recording_is_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(HeadsetError, match="recording"):
         load_recording(path)
+
+
+def test_a_recording_is_refused_before_it_begins_where_it_cannot_be_kept(tmp_path):
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "firsthand.command", "headset", "127.0.0.1:1", "--record"]
+    command.append(str(tmp_path / "file" / "session.npz"))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_disk_that_is_full_leaves_no_half_recording(tmp_path, monkeypatch):
+    samples = [HandsSample(k, np.eye(4), np.tile(np.eye(4), (2, 25, 1, 1)), (True, True)) for k in range(2)]
+
+    def full(file, **_):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(HeadsetError, match="No space left"):
+        save_recording(samples, tmp_path / "session.npz")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_second_server_on_one_port_is_refused(serve):

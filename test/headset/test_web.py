@@ -14,11 +14,13 @@ from urllib.request import urlopen
 from websockets.sync.client import connect
 
 from firsthand.errors import HeadsetError
+from firsthand.headset import view_server
 from firsthand.headset.fake_tracking_streamer import device_update
 from firsthand.headset.hand_frames import hand_state
 from firsthand.headset.hand_motion import GeneratedMotion
 from firsthand.headset.view_server import HEAD, ViewServer
 from firsthand.headset.web_hands import SIZE, WebHands
+from firsthand.teleoperation.settings import TeleoperationSettings
 
 PAGE = Path(__file__).parents[2] / "src" / "firsthand" / "headset" / "page.html"
 NODE = shutil.which("node")
@@ -91,9 +93,37 @@ def test_hands_come_from_the_first_who_sends_any(server, wait):
         first.send(b"again")
         wait(lambda: server.heard == [b"first", b"again"], "hands")
     wait(lambda: server.viewers == 0, "nobody")
-    with open_stream(server) as third:
-        third.send(b"third")
-        wait(lambda: server.heard[-1] == b"third", "hands of the next one")
+
+
+def test_hands_of_another_one_are_not_taken_for_those_of_who_has_just_gone(server, wait, monkeypatch):
+    """The robot still follows for a moment: whoever else wears a headset must not be given it."""
+    with open_stream(server) as first, open_stream(server) as second:
+        first.send(b"first")
+        wait(lambda: server.heard == [b"first"], "hands")
+        first.close()
+        wait(lambda: server.viewers == 1, "the end of the first")
+        second.send(b"second")
+        second.send("text, heard after the hands before it")
+        server.show(1, b"a", b"b")
+        second.recv(timeout=20)
+        assert server.heard == [b"first"]
+        server._hands_at -= view_server.HANDS_REST
+        second.send(b"later")
+        wait(lambda: server.heard == [b"first", b"later"], "hands of the next one")
+
+
+def test_who_hangs_without_leaving_does_not_keep_others_from_the_robot(server, wait):
+    with open_stream(server) as hanging, open_stream(server) as again:
+        hanging.send(b"first")
+        wait(lambda: server.heard == [b"first"], "hands")
+        server._hands_at -= view_server.HANDS_REST
+        again.send(b"again")
+        wait(lambda: server.heard == [b"first", b"again"], "hands over the new connection")
+
+
+def test_a_robot_is_given_up_before_another_ones_hands_are_heard():
+    settings = TeleoperationSettings()
+    assert settings.sample_timeout + settings.resume_time < view_server.HANDS_REST
 
 
 def test_a_viewer_who_says_too_much_is_sent_away_and_the_others_stay(server, wait):
@@ -187,11 +217,14 @@ def test_the_pages_own_code_packs_hands_and_reads_pairs(tmp_path):
       const packed = page.packHands(head, page.seenHands(frame, null, sources));
       const bytes = Buffer.from({json.dumps(pair)}, "base64");
       const pair = page.readPair(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
-      console.log(JSON.stringify({{ hands: Buffer.from(packed.buffer).toString("base64"), stamp: pair.stamp.toString(),
+      const lines = page.twoLines("ready: " + "a".repeat(60) + "; not recording");
+      console.log(JSON.stringify({{ lines: [...lines, ...page.twoLines("short; one")],
+        hands: Buffer.from(packed.buffer).toString("base64"), stamp: pair.stamp.toString(),
         left: Buffer.from(pair.left).toString(), right: Buffer.from(pair.right).toString() }}));
     """
     result = subprocess.run([NODE, "-e", program], capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 0, result.stderr
     said = json.loads(result.stdout)
     assert base64.b64decode(said["hands"]) == packed(matrices())
+    assert said["lines"] == [f"ready: {'a' * 60};", "not recording", "short; one"]
     assert (said["stamp"], said["left"], said["right"]) == ("1795000000123456789", "abc", "defgh")

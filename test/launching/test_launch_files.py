@@ -37,6 +37,7 @@ VARIATIONS = {
         "checkpoint": ("", "push"),
         "motion": ("reach", "session.npz"),
         "operator": ("", "ada.json"),
+        "pedal": ("", "/dev/input/event3"),
         "address": ("127.0.0.1:12345", "192.168.1.20"),
         "view_host": ("127.0.0.1", "0.0.0.0"),
         "certificate": ("", "cert.pem"),
@@ -160,6 +161,22 @@ def test_the_teleoperation_graph_of_a_laptop_and_of_a_robot():
     assert parameters_of(processes[1])["source"] == "tracking_streamer"
     web = plan(find_launch_file("teleop"), {"headset": "web"})
     assert next(parameters_of(p)["source"] for p in web if p.name.startswith("headset")) == "web"
+
+
+def test_a_person_is_recorded_without_a_robot():
+    given = {"body": "none", "headset": "vision_pro", "cameras": "zed", "record": "people"}
+    processes = plan(find_launch_file("teleop"), given)
+    assert [process.name for process in processes] == ["recorder-1", "camera-2", "headset-3", "teleop-4"]
+    assert not any("use_sim_time:=True" in process.command for process in processes)
+
+
+def test_a_pedal_is_read_by_a_node_of_its_own():
+    device = "/dev/input/by-id/usb-PCsensor_FootSwitch-event-kbd"
+    given = {"clutch": "pedal", "pedal": device}
+    processes = {p.name.rpartition("-")[0]: p for p in plan(find_launch_file("teleop"), given)}
+    assert parameters_of(processes["pedal"])["device"] == device
+    assert parameters_of(processes["teleop"])["clutch"] == "pedal"
+    assert not any(p.name.startswith("pedal") for p in plan(find_launch_file("teleop"), {"pedal": device}))
 
 
 def test_the_end_of_the_body_is_the_end():

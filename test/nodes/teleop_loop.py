@@ -17,7 +17,9 @@ from firsthand.robot.bodies.mock import MockBody
 from firsthand.robot.limits import JointLimits
 from firsthand.robot.model import RobotModel
 from firsthand.robot.safety_gate import Command, SafetyGate, SafetyGateSettings
-from firsthand.teleoperation.session import Request, Teleoperation, TeleoperationSettings
+from firsthand.teleoperation.session import Request, Teleoperation
+from firsthand.teleoperation.settings import TeleoperationSettings
+from firsthand.teleoperation.smoothing import SmoothingSettings
 
 RATE = 90.0  # [Hz], of the headset
 STILL = 1e-6  # [rad] a tick
@@ -40,6 +42,7 @@ class TeleopLoop:
         self.wearer = FakeTrackingStreamer(self.motion, faults=tuple(Fault(*fault) for fault in faults))
         self.reader = TrackingStreamer("127.0.0.1", self._on_sample, now_ns=lambda: self.now_ns)
         quick = {"clutch": "pedal", "engage_time": 0.3, "resume_time": 0.6, "lost_time": 0.6}
+        quick["smoothing"] = SmoothingSettings()
         self.session = Teleoperation(self.model, TeleoperationSettings(**(quick | settings)))
         self.stream = CommandStream(RobotModel.load())
         self.stream.set_source("teleop")

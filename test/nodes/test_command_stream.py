@@ -4,13 +4,14 @@ import pytest
 pytest.importorskip("rclpy")
 
 from firsthand.errors import ShapeError
-from firsthand.nodes.command_stream import CommandStream, solve_chunk
+from firsthand.nodes.command_stream import HAND_OVER_TURN, CommandStream, solve_chunk
 from firsthand.nodes.messages import Chunk, JointReading, StampedHandState, due_times_ns
 from firsthand.robot.bodies.interface import TICK, TICK_NS
 from firsthand.robot.limits import JointLimits
 from firsthand.robot.model import RobotModel
 from firsthand.robot.retargeting import Retargeting
-from firsthand.space.hand_state import WRIST_POSITIONS
+from firsthand.space.hand_state import WRIST_POSITIONS, WRIST_ROTATIONS, HandState
+from firsthand.space.rotations import angle_between, matrix_from_rpy, rotation_6d_from_matrix
 
 RATE, HORIZON = 25.0, 28
 STEP_NS = 40_000_000
@@ -217,6 +218,29 @@ def test_the_robot_is_handed_over_without_a_jump(model, home, first):
     speed = np.abs(np.diff(path[240:])) / TICK
     assert speed.max() < 2.2 * 0.2  # [m/s]: 80 mm in 0.5 s, with level ends
     assert speed[:12].max() < 0.03  # it begins gently
+
+
+def test_hands_that_are_turned_half_round_turn_evenly_when_the_robot_is_handed_over(model, home):
+    """Palms up and palms down: between the columns of such matrices there is no rotation half-way."""
+    stream = CommandStream(model)
+    stream.set_joints(JointReading(0, model.neutral, None))
+    wrists = HandState.from_vector(home).wrist_rotations
+    over = np.array([wrist @ matrix_from_rpy(np.radians(175), 0.0, 0.0) for wrist in wrists])
+    target = home.copy()
+    target[WRIST_ROTATIONS] = rotation_6d_from_matrix(over).ravel()
+    followed = []
+    for tick in range(1250):
+        now_ns = tick * TICK_NS
+        stream.set_joints(JointReading(now_ns, model.neutral, None))
+        if tick == 1:
+            stream.set_source("teleop")
+        stream.add_chunk(chunk(home, stamp_ns=now_ns, step=0.0), now_ns)
+        stream.set_target(StampedHandState(now_ns, target))
+        stream.step(now_ns)
+        followed.append(HandState.from_vector(stream._followed.vector).wrist_rotations)
+    speed = angle_between(np.array(followed[:-1]), np.array(followed[1:])) / TICK
+    assert speed.max() < 1.6 * HAND_OVER_TURN  # level ends make it half as fast again in the middle
+    np.testing.assert_allclose(followed[-1], over, atol=1e-6)
 
 
 def test_what_a_new_source_asks_for_meanwhile_is_followed_while_the_step_fades(model, home):

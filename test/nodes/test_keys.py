@@ -8,12 +8,13 @@ import subprocess
 import sys
 import termios
 import time
+from functools import partial
 
 import pytest
 
 pytest.importorskip("rclpy")
 
-from std_msgs.msg import String
+from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
 from firsthand.errors import LaunchError
@@ -104,6 +105,49 @@ def test_keys_reach_the_recorder_and_the_gate_and_answers_are_shown(ros):
     assert after == terminal.before, "the terminal is as it was"
     assert called == [("estop", True), ("recorder/toggle", None), ("engage", True)]
     assert heard == [("recorder/label", "success"), ("recorder/task", "push the box")]
+
+
+def test_an_arrow_is_no_keys_and_two_spaces_stop_the_robot_in_the_middle_of_a_text(ros):
+    node = ros.node("graph")
+    called, stopped, heard = [], [], []
+
+    def on_call(name, request, response):
+        called.append(name)
+        response.success = True
+        return response
+
+    for name in ("recorder/toggle", "recorder/discard"):
+        node.create_service(Trigger, name, partial(on_call, name))
+    for name in ("estop", "engage"):
+        node.create_service(SetBool, name, partial(on_call, name))
+    node.create_subscription(Bool, "estop", lambda m: stopped.append(m.data), EVERY)
+    node.create_subscription(String, "recorder/task", lambda m: heard.append(m.data), EVERY)
+    terminal = Terminal()
+
+    def wait_for(text):
+        ros.spin_until(lambda: text in terminal.read(), timeout=20.0, what=f"{text} in {terminal.shown}")
+
+    try:
+        ros.spin_until(lambda: node.count_publishers("/recorder/task") == 1, timeout=60.0)
+        ros.spin_until(lambda: node.count_publishers("/estop") == 1, timeout=60.0)
+        terminal.press("tpush")
+        wait_for("push")
+        terminal.press("\x1b[D")  # an arrow: the letters after it are still text
+        time.sleep(0.3)
+        terminal.press(" red\r")
+        wait_for("task: push red")
+        terminal.press("tpush ")
+        wait_for("push ")
+        terminal.press(" ")
+        wait_for("done, EMERGENCY STOP")
+        terminal.press("t")
+        time.sleep(0.3)
+        terminal.press(" ")  # nothing begins with a space
+        ros.spin_until(lambda: called == ["estop"] * 2 and stopped == [True] * 2, timeout=20.0, what="two stops")
+        ros.spin_until(lambda: heard == ["push red"])
+    finally:
+        terminal.close()
+    assert called == ["estop"] * 2
 
 
 def test_without_a_terminal_it_says_so(ros, monkeypatch):

@@ -96,6 +96,12 @@ def test_health_is_reported(ros, bag):
     assert values["of"] == str(COUNT + 1)
 
 
+def test_nothing_is_not_played_again_and_again(ros, bag):
+    player = ros.make(Player, bag=str(bag), loop=True, start=1000.0)
+    ros.spin_until(player.finished.is_set, what="the end")
+    assert "no message" in str(player.failure)
+
+
 def test_bad_bags_are_named(ros, bag, tmp_path):
     with pytest.raises(BagError, match="no bag to play"):
         ros.make(Player)

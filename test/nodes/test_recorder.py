@@ -79,6 +79,30 @@ def test_starts_again_into_a_new_folder(ros, tmp_path):
     assert recorder.session.summary() is not None
 
 
+def test_an_episode_begins_with_the_first_message_after_its_start(ros, tmp_path):
+    topics = ["joint_states", "gate_state"]
+    recorder = ros.make(Recorder, bag=str(tmp_path / "bag"), topics=topics, autostart=False, judge=False)
+    node = ros.node()
+    joints = node.create_publisher(JointState, "joint_states", PUBLISH)
+    gate = node.create_publisher(String, "gate_state", LATCHED)
+    connected(ros, joints)
+    for episode in range(2):
+        gate.publish(String(data=f"state {episode}"))
+        recorder.start_recording()
+        for i in range(10, 15):
+            joints.publish(joint_state(i))
+        counts = recorder.session._writer._file.extent.counts
+        ros.spin_until(
+            lambda counts=counts: counts["/joint_states"] == 5 and counts["/gate_state"] > 0, what="messages"
+        )
+        path = recorder.stop_recording().path
+        with open_bag(path) as bag:
+            found = [one.message.position[0] for one in bag.messages(["/joint_states"])]
+            states = [one.message.data for one in bag.messages(["/gate_state"])]
+        assert found == list(range(10, 15))
+        assert states[-1] == f"state {episode}"
+
+
 def test_hears_what_was_latched_before_it_came(ros, tmp_path):
     publisher = ros.node().create_publisher(String, "gate_state", LATCHED)
     publisher.publish(String(data="holding"))

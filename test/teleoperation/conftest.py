@@ -5,14 +5,15 @@ import functools
 import numpy as np
 import pytest
 
-from firsthand.headset.hand_model import OPEN, RELAXED, joints, left_hand, pinch
-from firsthand.headset.hand_motion import EYES, WRISTS
+from firsthand.headset.hand_model import OPEN, RELAXED, THUMB_OUT, joints, left_hand, pinch
+from firsthand.headset.hand_motion import EYES, THUMBS_UP, WRISTS
 from firsthand.headset.hands_sample import HandsSample
 from firsthand.robot.model import RobotModel
 from firsthand.space.frames import pose
 from firsthand.space.hand_state import HandState
 from firsthand.space.rotations import matrix_from_rpy
-from firsthand.teleoperation.session import Teleoperation, TeleoperationSettings
+from firsthand.teleoperation.session import Teleoperation
+from firsthand.teleoperation.settings import TeleoperationSettings
 
 PERIOD_NS = 25_000_000  # a quarter of a headset's rate: tests run so much faster
 CLUTCH = pinch((3,), others=0.2)
@@ -93,6 +94,18 @@ class Rig:
         assert self.output.state.value == "following", self.output.message
         self.run(4.0)
         return self
+
+    def thumbs(self, way, seconds, only=None):
+        """Hold both thumbs up (1) or down (-1), or those of one hand only; returns what is asked for."""
+        before, begun = (self.fingers, self.turns), len(self.outputs)
+        sides = (0, 1) if only is None else (only,)
+        self.fingers = [THUMB_OUT if side in sides else before[0][side] for side in (0, 1)]
+        rolled = [matrix_from_rpy(float(way * roll), 0.2, 0.3) for roll in THUMBS_UP]
+        self.turns = np.stack([rolled[side] if side in sides else before[1][side] for side in (0, 1)])
+        self.run(seconds)
+        self.fingers, self.turns = before
+        self.run(0.1)
+        return [request for output in self.outputs[begun:] for request in output.requests]
 
     def shift(self, side, offset, seconds=0.5):
         """Move one hand by an offset (3,), [m]."""

@@ -78,6 +78,11 @@ class RecordingSession:
         """The bag in progress, or the last one; None if there is none or it was discarded."""
         return self._last
 
+    @property
+    def is_recording(self) -> bool:
+        """Whether there is a bag in progress."""
+        return self._writer is not None
+
     def start(self) -> Path:
         """Open the next bag.
 
@@ -120,7 +125,11 @@ class RecordingSession:
         if self._writer.failure is not None:
             self._end(str(self._writer.failure))
             return True
-        free = self._free(path)
+        try:
+            free = self._free(path)
+        except OSError as error:
+            self._end(f"the disk has gone: {error.strerror}")
+            return True
         if free >= self._reserve:
             return False
         self._end(f"only {free / MEGABYTE:.0f} MB were left on the disk")
@@ -152,13 +161,14 @@ class RecordingSession:
             raise BagError("no episode to discard: none was recorded, or the last one is discarded already")
         if self._writer is not None:
             self._end("")
-        path, self._last = self._last, None
+        path = self._last
         target = _unused(path.parent / DISCARDED / path.name)
         try:
             target.parent.mkdir(exist_ok=True)
             path.rename(target)
         except OSError as error:
             raise BagError(f"{path} cannot be moved to {target}: {error.strerror}") from error
+        self._last = None
         self.state = SessionState("ready", f"discarded {path.name}; it is in {target.parent}")
         return target
 
@@ -241,7 +251,7 @@ class RecordingSession:
     def _next_path(self) -> Path:
         if self._bag is None:
             return _unused(self._folder / f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
-        return self._bag if self._count == 0 else self._bag.with_name(f"{self._bag.name}_{self._count + 1}")
+        return self._bag if self._count == 0 else _unused(self._bag)
 
 
 def summary_in_words(summary: BagSummary) -> str:

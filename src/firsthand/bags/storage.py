@@ -174,10 +174,15 @@ class BagFile:
 def _create(path: Path) -> Any:
     try:
         path.mkdir(parents=True)
-        return open(path / f"{path.name}_0.mcap", "wb")
     except FileExistsError as error:
         raise BagError(f"{path} exists already; bags are never overwritten, choose another name") from error
     except OSError as error:
+        raise BagError(f"no bag can be made at {path}: {error.strerror}") from error
+    try:
+        return open(path / f"{path.name}_0.mcap", "wb")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.rmdir()
         raise BagError(f"no bag can be made at {path}: {error.strerror}") from error
 
 

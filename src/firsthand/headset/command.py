@@ -12,7 +12,7 @@ from firsthand.errors import HeadsetError
 from firsthand.headset.fake_tracking_streamer import FAULTS, FakeTrackingStreamer, read_fault
 from firsthand.headset.hand_motion import GESTURES, MOTIONS, read_gesture
 from firsthand.headset.hands_sample import HandsSample
-from firsthand.headset.recording import make_motion, save_recording
+from firsthand.headset.recording import check_writable, make_motion, save_recording
 from firsthand.headset.tracking_streamer import TrackingStreamer
 from firsthand.headset.tracking_streamer_messages import PORT
 
@@ -81,6 +81,8 @@ def run_fake_headset(options: argparse.Namespace) -> int:
 
 def run_headset(options: argparse.Namespace) -> int:
     """Print a line a second, and write what came."""
+    if options.record is not None:
+        check_writable(options.record)
     samples: list[HandsSample] = []
     last: list[HandsSample] = []
 

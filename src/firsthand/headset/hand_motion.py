@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import HeadsetError
-from firsthand.headset.hand_model import GRASP, OPEN, RELAXED, HandPose, joints, left_hand, pinch
+from firsthand.headset.hand_model import GRASP, OPEN, RELAXED, THUMB_OUT, HandPose, joints, left_hand, pinch
 from firsthand.headset.hands_sample import HandsSample
 from firsthand.space.frames import pose
 from firsthand.space.rotations import matrix_from_rpy
@@ -25,8 +25,9 @@ PITCH = 0.35  # [rad], hands point a little down
 NOISE = 2e-4  # [m]
 BLEND = 0.3  # [s] into a gesture and out of it
 MOTIONS = ("reach", "pinch", "still")
-GESTURES = ("clutch", "stop")
-CLUTCH_TIME, STOP_TIME = 0.9, 1.0  # [s] that a gesture is held
+GESTURES = {"clutch": 0.9, "stop": 1.0, "record": 1.4, "discard": 1.9}
+"""What a wearer can say, and for how long each is held, [s]."""
+THUMBS_UP: Array = np.array([-0.5, 0.5]) * np.pi  # [rad] about the fingers that turns a flat left, or right, hand so
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class GeneratedMotion:
     Args:
         name: `reach` swings both wrists through 10 to 14 cm and closes the hands now and then, `pinch` touches thumb
             and index finger again and again, `still` only breathes.
-        gestures: `clutch` touches thumb and little finger of both hands, `stop` throws both hands up.
+        gestures: `clutch` touches thumb and little finger of both hands, `stop` throws both hands up, `record` and
+            `discard` hold both thumbs up and down.
         seed: Of the noise.
     """
 
@@ -94,16 +96,20 @@ class GeneratedMotion:
         offsets = swing * np.array([0.07, 0.06, 0.05]) * np.sin(phases)
         places = WRISTS + offsets
         hands = [self._pose(time, side) for side in (0, 1)]
+        rolls = 0.2 * swing * np.sin(phases[:, 0])
         for gesture in self.gestures:
-            share = _share(time - gesture.start, CLUTCH_TIME if gesture.name == "clutch" else STOP_TIME)
+            share = _share(time - gesture.start, GESTURES[gesture.name])
             if gesture.name == "clutch":
                 hands = [_between(hand, pinch((3,), others=0.2), share) for hand in hands]
-            else:
+            elif gesture.name == "stop":
                 places = places + share * (HANDS_UP - places)
+            else:
+                hands = [_between(hand, THUMB_OUT, share) for hand in hands]
+                rolls = rolls + share * ((1 if gesture.name == "record" else -1) * THUMBS_UP - rolls)
         sway = np.array([0.01 * np.sin(time), 0.02 * np.sin(0.7 * time), 0.0])
         eyes = EYES + sway + self._noise(3)
         head = pose(matrix_from_rpy(0.0, 0.3 + 0.05 * np.sin(0.9 * time), 0.08 * np.sin(0.5 * time)), eyes)
-        turns = [matrix_from_rpy(0.2 * swing * np.sin(phases[side, 0]), PITCH, 0.0) for side in (0, 1)]
+        turns = [matrix_from_rpy(float(roll), PITCH, 0.0) for roll in rolls]
         wrists = [pose(turns[side], EYES + places[side] + self._noise(3)) for side in (0, 1)]
         right = [joints(hand) for hand in hands]
         return Person(head, np.stack(wrists), np.stack([left_hand(right[0]), right[1]]))

@@ -14,18 +14,41 @@ KEYS = ("stamps_ns", "world_from_head", "world_from_joints", "tracked")
 
 
 def save_recording(samples: Sequence[HandsSample], path: Path) -> Path:
-    """Write samples to a .npz file, whole or not at all; returns its path."""
+    """Write samples to a .npz file, whole or not at all; returns its path.
+
+    Raises:
+        HeadsetError: The file cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
-        np.savez_compressed(
-            file,
-            stamps_ns=np.array([sample.stamp_ns for sample in samples], dtype=np.int64),
-            world_from_head=np.array([sample.world_from_head for sample in samples], dtype=np.float32),
-            world_from_joints=np.array([sample.world_from_joints for sample in samples], dtype=np.float32),
-            tracked=np.array([sample.tracked for sample in samples], dtype=bool),
-        )
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                stamps_ns=np.array([sample.stamp_ns for sample in samples], dtype=np.int64),
+                world_from_head=np.array([sample.world_from_head for sample in samples], dtype=np.float32),
+                world_from_joints=np.array([sample.world_from_joints for sample in samples], dtype=np.float32),
+                tracked=np.array([sample.tracked for sample in samples], dtype=bool),
+            )
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise HeadsetError(f"{path} cannot be written: {error.strerror or error}") from error
     return path
+
+
+def check_writable(path: Path) -> None:
+    """Find out before a recording begins whether it can be kept; makes the folder.
+
+    Raises:
+        HeadsetError: It cannot.
+    """
+    probe = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise HeadsetError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def load_recording(path: Path) -> list[HandsSample]:

@@ -4,7 +4,9 @@ One port serves the page and, under /stream, a WebSocket. A viewer is sent the n
 shown it, and is sent the newest then: nothing ever queues, on whatever network, and the time from sending to "shown" is
 measured without comparing clocks (it contains the way back). Needs the [headset] extra: websockets.
 
-Hands come as the page packs them, see `web_hands.py`, from one viewer at a time: the first who sends any.
+Hands come as the page packs them, see `web_hands.py`, from one viewer at a time: the first who sends any. Another one
+is heard only after that one has said nothing for `HANDS_REST`: longer than a robot waits for the hands that lead it, so
+that nobody is given a robot that somebody else has taken.
 """
 
 import json
@@ -27,6 +29,7 @@ from firsthand.errors import HeadsetError
 HEAD = struct.Struct("<qI")  # stamp [ns], length of the left picture
 PATIENCE = 2.0  # [s] that a viewer may take to show a pair; then the next one is sent anyway
 VIEWERS = 4
+HANDS_REST = 3.0  # [s]
 LARGEST = 8192  # [bytes] that a viewer may say at once; hands have 3264
 WINDOW = 1000
 
@@ -74,6 +77,7 @@ class ViewServer:
         self._stopped = False
         self._on_hands = on_hands
         self._hands_of: _Viewer | None = None
+        self._hands_at = float("-inf")  # when that one said anything last, on the monotonic clock
         self._delays: deque[float] = deque(maxlen=WINDOW)
         try:
             options = {"process_request": self._answer, "max_size": LARGEST, "compression": None}
@@ -134,7 +138,8 @@ class ViewServer:
         from websockets.exceptions import ConnectionClosed
 
         viewer = _Viewer(connection)
-        self.viewers += 1
+        with self._changed:
+            self.viewers += 1
         sender = threading.Thread(target=self._send_what_is_new, args=(viewer,), name="view_sender", daemon=True)
         sender.start()
         try:
@@ -143,17 +148,15 @@ class ViewServer:
         except ConnectionClosed:
             pass  # without a word; viewers come and go
         finally:
-            self.viewers -= 1
             with self._changed:
+                self.viewers -= 1
                 viewer.gone = True
-                self._hands_of = None if self._hands_of is viewer else self._hands_of
                 self._changed.notify_all()
             sender.join(timeout=PATIENCE)
 
     def _hear(self, viewer: "_Viewer", said: str | bytes) -> None:
         if isinstance(said, bytes):
-            self._hands_of = self._hands_of or viewer
-            if self._hands_of is viewer and self._on_hands is not None:
+            if self._leads(viewer) and self._on_hands is not None:
                 self._on_hands(said)
             return
         with self._changed:
@@ -162,6 +165,15 @@ class ViewServer:
                 self.shown += 1
                 self._delays.append(time.monotonic() - viewer.sent_at)
                 self._changed.notify_all()
+
+    def _leads(self, viewer: "_Viewer") -> bool:
+        """Whether it is this viewer's hands that count."""
+        with self._changed:
+            now = time.monotonic()
+            if self._hands_of is not viewer and now - self._hands_at < HANDS_REST:
+                return False
+            self._hands_of, self._hands_at = viewer, now
+            return True
 
     def _send_what_is_new(self, viewer: "_Viewer") -> None:
         from websockets.exceptions import ConnectionClosed

@@ -25,8 +25,13 @@ from firsthand.robot.bodies.interface import TICK, TICK_NS
 from firsthand.robot.limits import Governor, JointLimits
 from firsthand.robot.model import RobotModel
 from firsthand.robot.retargeting import Retargeting, RetargetingResult
-from firsthand.space.hand_state import WRIST_POSITIONS, HandState, orthonormalize
-from firsthand.space.rotations import angle_between
+from firsthand.space.hand_state import ROTATIONS, WRIST_POSITIONS
+from firsthand.space.rotations import (
+    matrix_from_rotation_6d,
+    matrix_from_rotation_vector,
+    rotation_6d_from_matrix,
+    rotation_vector_from_matrix,
+)
 
 Array = NDArray[np.floating]
 
@@ -61,13 +66,21 @@ class _HandOver:
     """What is left of the other source's last target."""
 
     offset: Array  # (54,), its target minus the first one of the new source
+    turns: Array  # (3, 3), [rad], rotation vectors from the new source's head and wrists to the other's
     since_ns: int
     duration: float  # [s]
 
     def left(self, now_ns: int) -> float:
-        """The share of the offset at a time, 1 to 0 with level ends."""
+        """The share of the step at a time, 1 to 0 with level ends."""
         linear = min(max((now_ns - self.since_ns) / SECOND / self.duration, 0.0), 1.0)
         return 1.0 - linear * linear * (3 - 2 * linear)
+
+    def added_to(self, own: Array, left: float) -> Array:
+        """The new source's target (54,) with a share of the step: rotations turn evenly, however far apart they are."""
+        vector = own + left * self.offset
+        turned = matrix_from_rotation_vector(left * self.turns) @ _rotations(own)
+        vector[ROTATIONS] = rotation_6d_from_matrix(turned).ravel()
+        return vector
 
 
 class CommandStream:
@@ -221,7 +234,7 @@ class CommandStream:
         if left == 0.0:
             self._hand_over = None
             return own
-        return _Goal(orthonormalize(own.vector + left * self._hand_over.offset), own.observation_ns)
+        return _Goal(self._hand_over.added_to(own.vector, left), own.observation_ns)
 
     def _held(self, now_ns: int) -> _Goal | None:
         """What was followed last, for a while."""
@@ -234,11 +247,11 @@ class CommandStream:
         here = self._model.hand_state(self._joints.positions).to_vector
         before = here() if self._followed is None else self._followed.vector
         offset = before - after
+        turns = rotation_vector_from_matrix(_rotations(before) @ np.swapaxes(_rotations(after), 1, 2))
         distance = float(np.linalg.norm(offset[WRIST_POSITIONS].reshape(2, 3), axis=1).max())
-        old, new = HandState.from_vector(before), HandState.from_vector(after)
-        angle = float(angle_between(old.wrist_rotations, new.wrist_rotations).max())
+        angle = float(np.linalg.norm(turns[1:], axis=1).max())  # the robot's head does not turn
         duration = max(self._shortest_hand_over, distance / HAND_OVER_SPEED, angle / HAND_OVER_TURN)
-        return _HandOver(offset, now_ns, duration)
+        return _HandOver(offset, turns, now_ns, duration)
 
     def _wanted(self, now_ns: int) -> _Goal | None:
         """What the source in force wants now."""
@@ -269,6 +282,11 @@ class CommandStream:
         self._timeline.clear()
         self._teleop = self._followed = None
         self._tick_ns = self._waits_since_ns = self._hand_over = None
+
+
+def _rotations(vector: Array) -> Array:
+    """Of head, left and right wrist, (3, 3, 3), in a target (54,)."""
+    return matrix_from_rotation_6d(vector[ROTATIONS].reshape(3, 6))
 
 
 def solve_chunk(retargeting: Retargeting, chunk: Chunk, joints: Array) -> Array:

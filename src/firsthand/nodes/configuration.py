@@ -25,6 +25,7 @@ NODES = (
     "headset",
     "fake_headset",
     "teleop",
+    "pedal",
 )
 WIDTH = 120
 

@@ -2,6 +2,7 @@
 
 in        recorder/state, gate_state
 out       recorder/task, recorder/label    std_msgs/String
+          estop                            std_msgs/Bool, true: beside the call
 calls     recorder/toggle, recorder/discard, engage, estop, set_source
 
 It needs a terminal: start it as `firsthand keys` beside the launch, not from within.
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 
 from rclpy.client import Client
 from rclpy.task import Future
-from std_msgs.msg import String
+from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
 from firsthand.errors import LaunchError
@@ -27,6 +28,7 @@ from firsthand.nodes.qos import LATCHED, PUBLISH
 
 POLL = 0.1  # [s]
 ESCAPE, ENTER, BACKSPACE = "\x1b", "\r\n", "\x7f\b"
+PANIC = "  "  # in the middle of a text: nobody means two spaces, or one at its beginning
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Keys(RunnableNode):
                 self._callers[key.service] = self.create_client(kind, key.service)
         topics = {key.topic for key in KEYS.values() if key.topic}
         self._outputs = {topic: self.create_publisher(String, topic, PUBLISH) for topic in topics}
+        self._stops = self.create_publisher(Bool, "estop", PUBLISH)
         for topic in ("recorder/state", "gate_state"):
             self.create_subscription(String, topic, lambda m, topic=topic: self._say(f"{topic}: {m.data}"), LATCHED)
         self._line: tuple[Key, str] | None = None  # a text that is being typed
@@ -88,8 +91,14 @@ class Keys(RunnableNode):
         self._thread.join(1.0)
         termios.tcsetattr(self._input, termios.TCSADRAIN, self._before)
 
-    def press(self, character: str) -> None:
-        """Do what a key says."""
+    def press(self, pressed: str) -> None:
+        """Do what keys say that came at once: an arrow is three characters, and no three keys."""
+        if pressed.startswith(ESCAPE) and len(pressed) > 1:
+            return
+        for character in pressed:
+            self._press(character)
+
+    def _press(self, character: str) -> None:
         if self._line is not None:
             self._type(*self._line, character)
         elif character in KEYS:
@@ -106,7 +115,7 @@ class Keys(RunnableNode):
             self._publish(key, key.text)
         else:
             self._line = (key, "")
-            self._say(f"{key.about} (Enter sends, Escape does not):")
+            self._say(f"{key.about} (Enter sends, Escape does not, SPACE twice: EMERGENCY STOP):")
 
     def _type(self, key: Key, text: str, character: str) -> None:
         if character == ESCAPE:
@@ -115,6 +124,9 @@ class Keys(RunnableNode):
         elif character in ENTER:
             self._line = None
             self._publish(key, text)
+        elif f" {text}{character}".endswith(PANIC):
+            self._line = None
+            self._begin(KEYS[" "])
         else:
             text = text[:-1] if character in BACKSPACE else text + character
             self._line = (key, text)
@@ -131,6 +143,8 @@ class Keys(RunnableNode):
 
     def _call(self, key: Key) -> None:
         client = self._callers[key.service]
+        if key is KEYS[" "]:
+            self._stops.publish(Bool(data=True))
         if not client.service_is_ready():
             self._say(f"NOT DONE, {key.about}: nobody offers {client.srv_name}; is it running, in this ROS_DOMAIN_ID?")
             return
@@ -151,8 +165,7 @@ class Keys(RunnableNode):
                     pressed = os.read(self._input, 64).decode(errors="replace")
                     if not pressed:  # the terminal has gone
                         self.finished.set()
-                    for character in pressed:
-                        self.press(character)
+                    self.press(pressed)
         except Exception as error:  # ROS going down, or the terminal
             self.fail(error)
 

@@ -89,6 +89,8 @@ class Player(RunnableNode):
             self._wait_for_subscribers()
             self._play()
             while self._settings.loop and not self._stop.is_set():
+                if not self._played:
+                    raise BagError(f"no message of {self._settings.bag} is in what is to be played again and again")
                 self._play()
             for output in self._outputs.values():
                 output.wait_for_all_acked(Duration(seconds=DELIVERY_TIME))

@@ -7,9 +7,10 @@ out       ~/state     std_msgs/String, latched: "ready: ...", "recording: ..." o
 services  ~/start, ~/stop, ~/toggle, ~/discard    Trigger
           Without `autostart` the node waits for the first of them.
 
-A bag's time line is the node's clock at arrival: simulated time where there is /clock, so that a replay keeps the order
-of things. Capture stamps stay inside the messages. An episode that was stopped is judged by `firsthand report`, in a
-process of its own; what it says is added to the state.
+It listens all the time, so that an episode begins with the first message after its start; to latched topics it listens
+anew for each bag, which then begins with how things stood. A bag's time line is the node's clock at arrival: simulated
+time where there is /clock, so that a replay keeps the order of things. Capture stamps stay inside the messages. An
+episode that was stopped is judged by `firsthand report`, in a process of its own; what it says is added to the state.
 """
 
 import sys
@@ -88,7 +89,7 @@ class Recorder(RunnableNode):
         super().__init__("recorder", **options)
         s = read_parameters(self, RecorderSettings)
         self._topics = [read_topic(text) for text in s.topics]
-        self._classes = [message_class(one.type) for one in self._topics]  # fails before there is a bag
+        classes = [message_class(one.type) for one in self._topics]  # fails before there is a bag
         self.session = RecordingSession(
             [Topic(self.resolve_topic_name(one.name), one.type, one.latched) for one in self._topics],
             Path(s.folder),
@@ -97,7 +98,8 @@ class Recorder(RunnableNode):
             reserve=s.reserve * MEGABYTE,
         )
         self.session.set_task(s.task)
-        self._listeners: list[Subscription] = []
+        self._latched = [(one, kind) for one, kind in zip(self._topics, classes, strict=True) if one.latched]
+        self._latched_listeners: list[Subscription] = []
         self._early = 0  # messages before the first /clock
         self._shown = ""
         self._output = self.create_publisher(String, "~/state", LATCHED)
@@ -108,27 +110,30 @@ class Recorder(RunnableNode):
         Diagnostics(self).add("recording", self._status)
         if s.autostart:
             self.start_recording()
+        for one, kind in zip(self._topics, classes, strict=True):
+            if not one.latched:
+                self._listen(one, kind)
         self._show()
 
     def start_recording(self) -> Path:
-        """Open a new bag and listen.
+        """Open a new bag.
 
         Raises:
             BagError: One is being recorded already, its folder exists, or the disk is full.
         """
         path = self.session.start()
         self._early = 0
-        self._listeners = [self._listen(*one) for one in zip(self._topics, self._classes, strict=True)]
+        self._latched_listeners = [self._listen(*one) for one in self._latched]
         self.get_logger().info(f"recording {len(self._topics)} topics to {path}")
         return path
 
     def stop_recording(self) -> BagSummary | None:
-        """Stop listening and finish the bag; None if nothing was being recorded.
+        """Finish the bag; None if nothing was being recorded.
 
         Raises:
             BagError: The disk failed.
         """
-        self._stop_listening()
+        self._forget_latched()
         summary = self.session.stop()
         if summary is not None:
             self.get_logger().info(f"wrote {summary.path}: {summary_in_words(summary)}")
@@ -174,10 +179,10 @@ class Recorder(RunnableNode):
         return f"{summary.path}: {summary_in_words(summary)}"
 
     def _toggle(self) -> str:
-        return self._start() if self.session.summary() is None else self._stop()
+        return self._stop() if self.session.is_recording else self._start()
 
     def _discard(self) -> str:
-        self._stop_listening()
+        self._forget_latched()
         return str(self.session.discard())
 
     def _on_words(self, use: Callable[[str], object], message: String) -> None:
@@ -187,7 +192,7 @@ class Recorder(RunnableNode):
 
     def _watch(self) -> None:
         if self.session.watch():
-            self._stop_listening()
+            self._forget_latched()
             self._fail(BagError(self.session.state.text))
         while not self._verdicts.empty():  # the judge has a thread of its own
             bag, verdict = self._verdicts.get()
@@ -212,12 +217,14 @@ class Recorder(RunnableNode):
         qos = LATCHED if topic.latched else RECORD
         return self.create_subscription(kind, topic.name, partial(self._on_message, name), qos, raw=True)
 
-    def _stop_listening(self) -> None:
-        for listener in self._listeners:
+    def _forget_latched(self) -> None:
+        for listener in self._latched_listeners:
             self.destroy_subscription(listener)
-        self._listeners = []
+        self._latched_listeners = []
 
     def _on_message(self, topic: str, data: bytes) -> None:
+        if not self.session.is_recording:
+            return
         stamp_ns = self.get_clock().now().nanoseconds
         if stamp_ns == 0:  # simulated time that has not begun
             self._early += 1

@@ -5,10 +5,13 @@ in       teleop/hands     what a headset sees
          hand_state       where the robot's hands are
          gate_state       what the safety gate does
          source           whose targets are followed
+         recorder/state   what the recorder does
 out      teleop/target    what the robot's hands shall do, with the stamp of the sample it comes from
          teleop/status    String, latched: one line for the operator, at every change
+         estop            Bool, true: when the hands are thrown up
 calls    engage, estop    of the body: when the clutch closes, when the hands are thrown up
          set_source       of kinematics: when the clutch closes while the policy drives
+         recorder/start, recorder/stop, recorder/discard      by thumbs up and down
 service  teleop/calibrate Trigger: measures the operator, who holds the pose of teleoperation/operator.py
 """
 
@@ -35,13 +38,25 @@ from firsthand.robot.model import RobotModel
 from firsthand.robot.mount_file import robot_urdf
 from firsthand.teleoperation.operator import AVERAGE, load_operator, save_operator
 from firsthand.teleoperation.reach import Reach
-from firsthand.teleoperation.session import CLUTCHES, Output, Request, Teleoperation, TeleoperationSettings, TeleopState
+from firsthand.teleoperation.session import Output, Request, Teleoperation, TeleopState
+from firsthand.teleoperation.settings import CLUTCHES, TeleoperationSettings
+from firsthand.teleoperation.smoothing import SmoothingSettings
 
 WATCH_PERIOD = 0.02  # [s] of real time
+RECORDER_PERIOD = 1.0  # [s] in which is noticed that the recorder has gone
 ASK_AGAIN = 0.5  # [s] after which a request that was not granted is made again
+STOP_AGAIN = 0.1  # [s]; so is the emergency stop
 LEVELS = {TeleopState.WAITING: STALE, TeleopState.PAUSED: WARN}
-REQUESTS = {Request.STOP: ("estop", True), Request.ENGAGE: ("engage", True), Request.TAKE: ("set_source", False)}
-"""Which service grants a request, and what it is called with."""
+RECORDER = "recorder/state"
+REQUESTS = {
+    Request.STOP: ("estop", True),
+    Request.ENGAGE: ("engage", True),
+    Request.TAKE: ("set_source", False),
+    Request.RECORD: ("recorder/start", None),
+    Request.END_RECORDING: ("recorder/stop", None),
+    Request.DISCARD: ("recorder/discard", None),
+}
+"""Which service grants a request, and what it is called with; None: it is a Trigger."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +85,10 @@ class TeleopSettings:
     pedal_timeout: float = setting(
         0.3, "A pedal that is silent for so long is released, [s].", minimum=0.05, maximum=2.0
     )
+    smoothing: bool = setting(True, "Whether hands are filtered (1 Euro) before they are followed.")
+    min_cutoff: float = setting(2.0, "Of that filter, for a hand at rest, [Hz].", minimum=0.1, maximum=50.0)
+    beta: float = setting(200.0, "By which the cutoff rises for each m/s of a hand, [Hz].", minimum=0.0, maximum=1000.0)
+    beta_turn: float = setting(10.0, "And for each rad/s of a wrist, [Hz].", minimum=0.0, maximum=100.0)
 
 
 class Teleop(RunnableNode):
@@ -87,6 +106,7 @@ class Teleop(RunnableNode):
                 clutch=s.clutch, sample_timeout=s.hands_timeout, resume_time=s.resume_time, lost_time=s.lost_time,
                 engage_time=s.engage_time, pedal_timeout=s.pedal_timeout, motion_scale=s.motion_scale,
                 absolute=s.absolute,
+                smoothing=SmoothingSettings(s.min_cutoff, s.beta, s.beta_turn) if s.smoothing else None,
             ),
             load_operator(self._operator_file) if known and self._operator_file else AVERAGE,
             Reach.of(model, lowest=s.lowest),
@@ -97,6 +117,7 @@ class Teleop(RunnableNode):
         self._delay, self._work = Latencies(), Latencies()
         self._targets = self.create_publisher(MultiDOFJointTrajectory, "teleop/target", PUBLISH)
         self._statuses = self.create_publisher(String, "teleop/status", LATCHED)
+        self._stops = self.create_publisher(Bool, "estop", PUBLISH)
         self._listen()
 
     def _listen(self) -> None:
@@ -106,9 +127,15 @@ class Teleop(RunnableNode):
         self.create_subscription(Bool, "teleop/pedal", self._on_pedal, EVERY)
         self.create_subscription(String, "gate_state", lambda m: self._session.hear_gate(m.data), LATCHED)
         self.create_subscription(String, "source", lambda m: self._session.hear_source(m.data), LATCHED)
-        self._callers = {request: self.create_client(SetBool, service) for request, (service, _) in REQUESTS.items()}
+        self.create_subscription(String, RECORDER, lambda m: self._session.hear_recorder(m.data), LATCHED)
+        self._callers = {
+            request: self.create_client(Trigger if value is None else SetBool, service)
+            for request, (service, value) in REQUESTS.items()
+        }
         self.create_service(Trigger, "teleop/calibrate", self._on_calibrate)
-        self.create_timer(WATCH_PERIOD, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(WATCH_PERIOD, self._watch, clock=steady)
+        self.create_timer(RECORDER_PERIOD, self._watch_recorder, clock=steady)
         diagnostics = Diagnostics(self)
         diagnostics.add("hands", self._hands_in.status)
         diagnostics.add("hand_state", self._robot_in.status)
@@ -141,6 +168,11 @@ class Teleop(RunnableNode):
     def _watch(self) -> None:
         self._act(self._session.pass_time(self._now_ns()))
 
+    def _watch_recorder(self) -> None:
+        """What a recorder said last stays said after its end."""
+        if self.count_publishers(RECORDER) == 0:
+            self._session.hear_recorder("")
+
     def _on_calibrate(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
             operator = self._session.measure_operator()
@@ -166,12 +198,16 @@ class Teleop(RunnableNode):
     def _ask(self, request: Request) -> None:
         """Call a service, and again after a while if the request still stands; never wait for it."""
         now = time.monotonic()
-        if now - self._asked_at.get(request, float("-inf")) < ASK_AGAIN:
+        again = STOP_AGAIN if request is Request.STOP else ASK_AGAIN
+        if now - self._asked_at.get(request, float("-inf")) < again:
             return
         self._asked_at[request] = now
+        if request is Request.STOP:
+            self._stops.publish(Bool(data=True))  # beside the service, which has to be discovered and answers
         client, (service, value) = self._callers[request], REQUESTS[request]
         if client.service_is_ready():
-            client.call_async(SetBool.Request(data=value)).add_done_callback(lambda f: self._hear_answer(service, f))
+            question = Trigger.Request() if value is None else SetBool.Request(data=value)
+            client.call_async(question).add_done_callback(lambda f: self._hear_answer(service, f))
         else:
             self.get_logger().error(f"nobody offers the service {service}: is the node that has it running?")
 
