@@ -15,7 +15,13 @@ from firsthand_training.demonstrations.clips import RenderSettings, render_clips
 from firsthand_training.demonstrations.recordings import RecordingsSettings, convert_recordings, summary
 from firsthand_training.demonstrations.scripted import DemonstrationSettings, record_demonstrations
 from firsthand_training.episodes.durable import write_text
-from firsthand_training.evaluation.closed_loop import ClosedLoopSettings, evaluate_closed_loop, finished_trials
+from firsthand_training.evaluation.closed_loop import (
+    DEFAULT_TASK,
+    ClosedLoopSettings,
+    evaluate_closed_loop,
+    finished_trials,
+    settle_task,
+)
 from firsthand_training.evaluation.figures import plot_horizon, plot_label_errors, plot_success
 from firsthand_training.evaluation.film import FilmSettings, make_film
 from firsthand_training.evaluation.labels import clips_table, evaluate_labels, labels_table, write_errors
@@ -115,16 +121,17 @@ class Evaluate:
             raise KeyboardInterrupt
 
     def _closed_loop(self) -> dict[str, Any]:
-        done = () if self.json is None else finished_trials(self.settings, self.json)
+        settings = settle_task(self.settings)
+        done = () if self.json is None else finished_trials(settings, self.json)
         keep = None if self.json is None else lambda report: self._write(report.to_json())
-        report = evaluate_closed_loop(self.settings, done, keep)
-        label = f"{self.settings.policy or 'shipped policy'}, {self.settings.variant}"
-        print(f"{self.settings.task}: success of {label}: {report.outcome}")
+        report = evaluate_closed_loop(settings, done, keep)
+        label = f"{settings.policy or 'shipped policy'}, {settings.variant}"
+        print(f"{settings.task}: success of {label}: {report.outcome}")
         if not report.complete:
-            print(f"  {self.settings.trials - len(report.trials)} of {self.settings.trials} trials are missing")
+            print(f"  {settings.trials - len(report.trials)} of {settings.trials} trials are missing")
         if self.figure is not None:
-            first, last = self.settings.seed, self.settings.seed + self.settings.trials - 1
-            print(plot_success({label: report.outcome}, f"{self.settings.task}, seeds {first} to {last}", self.figure))
+            first, last = settings.seed, settings.seed + settings.trials - 1
+            print(plot_success({label: report.outcome}, f"{settings.task}, seeds {first} to {last}", self.figure))
         return report.to_json()
 
     def _write(self, numbers: dict[str, Any]) -> None:
@@ -132,7 +139,7 @@ class Evaluate:
         write_text(self.json, json.dumps(numbers, indent=1) + "\n")
 
     def _open_loop(self, recording: Path) -> dict[str, Any]:
-        report, rate = compare_with_recording(recording, self.settings.policy or self.settings.task)
+        report, rate = compare_with_recording(recording, self.settings.policy or self.settings.task or DEFAULT_TASK)
         print(report)
         if self.figure is not None:
             print(plot_horizon(report, rate, self.figure))
