@@ -1,10 +1,11 @@
 """The command `firsthand-lab`: demonstrations, training, export and evaluation. `--help` comes from the dataclasses."""
 
+import importlib
 import importlib.util
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -225,29 +226,71 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: Sequence[str] | None = None) -> Any:
-    """The command that the arguments ask for, ready to `run()`."""
-    return tyro.extras.subcommand_cli_from_dict(
-        _commands(), prog="firsthand-lab", description=DESCRIPTION, args=arguments
-    )
+    """The command that the arguments ask for, ready to `run()`.
+
+    Raises:
+        FirsthandError: It needs an extra that is not installed.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for extra in EXTRAS:
+        if words and words[0] in extra.commands and extra.missing():
+            raise FirsthandError(f"{words[0]} {extra.needed()}")
+    return tyro.extras.subcommand_cli_from_dict(_commands(), prog="firsthand-lab", description=DESCRIPTION, args=words)
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Commands that need more than the plain installation, and what they need."""
+
+    name: str
+    modules: tuple[str, ...]
+    commands: dict[str, str]  # name -> module:class
+
+    def missing(self) -> list[str]:
+        """The modules that are not installed."""
+        return [name for name in self.modules if importlib.util.find_spec(name) is None]
+
+    def needed(self) -> str:
+        """What to do about it, in words."""
+        return f"needs {' and '.join(self.missing())}: pip install '.[{self.name}]'"
+
+    def load(self) -> dict[str, Any]:
+        """The commands; what stands in for each says what it lacks."""
+        if self.missing():
+            lacking = {"__doc__": f"({self.needed()})"}
+            return {name: make_dataclass(name, (), namespace=lacking) for name in self.commands}
+        places = {name: place.split(":") for name, place in self.commands.items()}
+        return {name: getattr(importlib.import_module(module), kind) for name, (module, kind) in places.items()}
+
+
+TRAINING = "firsthand_training.training.command"
+EXTRAS = (
+    Extra(
+        "labels",
+        ("torch", "pycolmap"),
+        {
+            "label": "firsthand_training.labels.command:Label",
+            "label-experiment": "firsthand_training.evaluation.label_experiment:LabelExperiment",
+        },
+    ),
+    Extra(
+        "train",
+        ("torch",),
+        {
+            **{kind.lower(): f"{TRAINING}:{kind}" for kind in ("Train", "Pretrain", "Finetune", "Cotrain", "Export")},
+            "experiment": "firsthand_training.experiments.command:Experiment",
+        },
+    ),
+)
 
 
 def _commands() -> dict[str, Any]:
-    """The commands that the installed extras allow: without torch, training is left out."""
     commands: dict[str, Any] = {
         "demos": Demos, "bags": Bags, "render-hands": RenderHands, "evaluate": Evaluate, "compare": Compare,
         "evaluate-labels": EvaluateLabels, "calibrate": Calibrate, "film": Film,
     }  # fmt: skip
-    if all(importlib.util.find_spec(name) is not None for name in ("torch", "pycolmap")):
-        from firsthand_training.evaluation.label_experiment import LabelExperiment
-        from firsthand_training.labels.command import Label
-
-        commands |= {"label": Label, "label-experiment": LabelExperiment}
-    if importlib.util.find_spec("torch") is not None:
-        from firsthand_training.experiments.command import Experiment
-        from firsthand_training.training.command import Cotrain, Export, Finetune, Pretrain, Train
-
-        commands |= {"train": Train, "pretrain": Pretrain, "finetune": Finetune, "cotrain": Cotrain, "export": Export}
-        commands |= {"experiment": Experiment}
+    for extra in EXTRAS:
+        commands |= extra.load()
     return commands
 
 
