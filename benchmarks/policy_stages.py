@@ -51,12 +51,7 @@ def make_stages(checkpoint: str, runtime: Runtime, scratch: Path) -> dict[str, S
     size, state = manifest.encoder.image_size, np.array(manifest.state_normalization.mean)
     images = stereo_pictures()[0]
     encoder = Encoder.load(size, runtime=runtime)
-    chained, apart = (Policy.load(checkpoint, runtime, features) for features in (encoder.features, None))
-
-    def chain() -> None:
-        encoder.encode_in_place(images)
-        chained.act(None, state)
-
+    policy = Policy.load(checkpoint, runtime)
     stages: dict[str, Stage] = {"encoder": lambda: encoder.encode(images)}
     if runtime.provider == "cpu":
         int8 = Encoder.load(size, runtime=runtime, precision="int8")
@@ -66,8 +61,7 @@ def make_stages(checkpoint: str, runtime: Runtime, scratch: Path) -> dict[str, S
     stages["policy"] = _alone(open_session(directory / POLICY, exact))
     for k, graph in attention_graphs(manifest, scratch).items():
         stages[f"policy, {k} blocks selected"] = _alone(open_session(graph, exact))
-    stages["picture to chunk"] = lambda: apart.act(encoder.encode(images), state)
-    stages["picture to chunk, features in place"] = chain
+    stages["picture to chunk"] = lambda: policy.act(encoder.encode(images), state)
     return stages
 
 

@@ -183,6 +183,13 @@ def test_show_args():
     assert "One of: id, ood." in result.stdout
 
 
+def test_a_task_is_done_by_the_checkpoint_of_its_name():
+    for given, expected in (({}, "push"), ({"task": "passing"}, "passing"), ({"checkpoint": "mine"}, "mine")):
+        words = [word for one in plan(find_launch_file("rollout"), given) for word in one.command]
+        found = [word.value for word in words if isinstance(word, InlineParameter) and word.name == "checkpoint"]
+        assert found == [expected] * 2  # features, policy
+
+
 def test_a_launch_that_counts_trials_ends_with_the_first_failure(tmp_path):
     path = tmp_path / "count.launch.yaml"
     body = "- arg: {name: trials, default: '0'}\n- executable: {cmd: 'sleep 600'}\n- executable: {cmd: 'false'}\n"
