@@ -19,11 +19,15 @@ OUTPUT ?= demo
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements/constraints.txt
 DEFINITION = setup.py requirements/constraints.txt
 
-.PHONY: demo test lint bench checkpoint environment robot system clean
+.PHONY: demo demo-checkpoint test lint bench checkpoint environment robot system clean
 .DELETE_ON_ERROR:
 
-demo: system $(VENV)/.demo
-	OUTPUT="$(OUTPUT)" TASK="$(TASK)" SEED="$(SEED)" VARIANT="$(VARIANT)" BIN="$(BIN)" bash demo.sh
+DEMO = OUTPUT="$(OUTPUT)" TASK="$(TASK)" SEED="$(SEED)" VARIANT="$(VARIANT)" BIN="$(BIN)" CHECKPOINT="$(CHECKPOINT)" bash demo.sh
+demo: demo-checkpoint system $(VENV)/.demo
+	$(DEMO)
+
+demo-checkpoint:  # before anything is installed
+	@$(DEMO) check
 
 test: system $(VENV)/.test
 	$(BIN)/python -m pytest

@@ -46,15 +46,12 @@ def make_stages(checkpoint: str, runtime: Runtime, scratch: Path) -> dict[str, S
     """Every stage by name, ready to run; the first is what ratios refer to."""
     directory = find_checkpoint(checkpoint)
     manifest = load_manifest(directory)
+    if not manifest.has_world_model:
+        raise SystemExit(f"{checkpoint} has no world model: its stages are the encoder and one graph")
     size, state = manifest.encoder.image_size, np.array(manifest.state_normalization.mean)
     images = stereo_pictures()[0]
     encoder = Encoder.load(size, runtime=runtime)
-    chained, apart = (Policy.load(checkpoint, runtime, features) for features in (encoder.features, None))
-
-    def chain() -> None:
-        encoder.encode_in_place(images)
-        chained.act(None, state)
-
+    policy = Policy.load(checkpoint, runtime)
     stages: dict[str, Stage] = {"encoder": lambda: encoder.encode(images)}
     if runtime.provider == "cpu":
         int8 = Encoder.load(size, runtime=runtime, precision="int8")
@@ -62,10 +59,9 @@ def make_stages(checkpoint: str, runtime: Runtime, scratch: Path) -> dict[str, S
     exact = replace(runtime, half=False)
     stages["world model"] = _alone(open_session(directory / WORLD_MODEL, exact))
     stages["policy"] = _alone(open_session(directory / POLICY, exact))
-    for k, graph in _attention_graphs(manifest, scratch).items():
+    for k, graph in attention_graphs(manifest, scratch).items():
         stages[f"policy, {k} blocks selected"] = _alone(open_session(graph, exact))
-    stages["picture to chunk"] = lambda: apart.act(encoder.encode(images), state)
-    stages["picture to chunk, features in place"] = chain
+    stages["picture to chunk"] = lambda: policy.act(encoder.encode(images), state)
     return stages
 
 
@@ -102,26 +98,25 @@ def _alone(session: Session) -> Stage:
     return lambda: session.run([], {})
 
 
-def _attention_graphs(manifest: Manifest, scratch: Path) -> dict[int, Path]:
+def attention_graphs(manifest: Manifest, scratch: Path) -> dict[int, Path]:
     """The policy's network with as many blocks selected as it has, and with all; weights do not change its time."""
     try:
         from firsthand.space.normalization import Normalization
-        from firsthand_training.models.world_model import WorldModelSettings
         from firsthand_training.training.export import write_graphs
-        from firsthand_training.training.methods.world_model import WorldModelMethod
+        from firsthand_training.training.methods.registry import rebuild_method
         from firsthand_training.training.windows import Statistics
     except ImportError:
         print("(no torch: sparse and dense attention are not compared)")
         return {}
     spread, channels = Normalization(np.zeros(54), np.ones(54)), manifest.encoder.feature_shape[-1]
     statistics = Statistics(spread, np.zeros(channels, np.float32), np.ones(channels, np.float32))
-    settings = WorldModelSettings(**manifest.network)
+    method = rebuild_method(manifest.network)
     graphs = {}
-    for k in (settings.selected, len(Blocks.of(manifest).frames)):
+    for k in (method.network.selected, len(Blocks.of(manifest).frames)):
         folder = scratch / str(k)
         folder.mkdir()
-        method = WorldModelMethod(network=replace(settings, selected=k))
-        write_graphs(method, method.build(), statistics, folder)
+        changed = replace(method, network=replace(method.network, selected=k))
+        write_graphs(changed, changed.build(), statistics, folder)
         graphs[k] = folder / POLICY
     return graphs
 

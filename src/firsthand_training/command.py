@@ -1,10 +1,11 @@
 """The command `firsthand-lab`: demonstrations, training, export and evaluation. `--help` comes from the dataclasses."""
 
+import importlib
 import importlib.util
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,13 @@ from firsthand_training.demonstrations.clips import RenderSettings, render_clips
 from firsthand_training.demonstrations.recordings import RecordingsSettings, convert_recordings, summary
 from firsthand_training.demonstrations.scripted import DemonstrationSettings, record_demonstrations
 from firsthand_training.episodes.durable import write_text
-from firsthand_training.evaluation.closed_loop import ClosedLoopSettings, evaluate_closed_loop, finished_trials
+from firsthand_training.evaluation.closed_loop import (
+    DEFAULT_TASK,
+    ClosedLoopSettings,
+    evaluate_closed_loop,
+    finished_trials,
+    settle_task,
+)
 from firsthand_training.evaluation.figures import plot_horizon, plot_label_errors, plot_success
 from firsthand_training.evaluation.film import FilmSettings, make_film
 from firsthand_training.evaluation.labels import clips_table, evaluate_labels, labels_table, write_errors
@@ -115,16 +122,17 @@ class Evaluate:
             raise KeyboardInterrupt
 
     def _closed_loop(self) -> dict[str, Any]:
-        done = () if self.json is None else finished_trials(self.settings, self.json)
+        settings = settle_task(self.settings)
+        done = () if self.json is None else finished_trials(settings, self.json)
         keep = None if self.json is None else lambda report: self._write(report.to_json())
-        report = evaluate_closed_loop(self.settings, done, keep)
-        label = f"{self.settings.policy or 'shipped policy'}, {self.settings.variant}"
-        print(f"{self.settings.task}: success of {label}: {report.outcome}")
+        report = evaluate_closed_loop(settings, done, keep)
+        label = f"{settings.policy or 'shipped policy'}, {settings.variant}"
+        print(f"{settings.task}: success of {label}: {report.outcome}")
         if not report.complete:
-            print(f"  {self.settings.trials - len(report.trials)} of {self.settings.trials} trials are missing")
+            print(f"  {settings.trials - len(report.trials)} of {settings.trials} trials are missing")
         if self.figure is not None:
-            first, last = self.settings.seed, self.settings.seed + self.settings.trials - 1
-            print(plot_success({label: report.outcome}, f"{self.settings.task}, seeds {first} to {last}", self.figure))
+            first, last = settings.seed, settings.seed + settings.trials - 1
+            print(plot_success({label: report.outcome}, f"{settings.task}, seeds {first} to {last}", self.figure))
         return report.to_json()
 
     def _write(self, numbers: dict[str, Any]) -> None:
@@ -132,7 +140,7 @@ class Evaluate:
         write_text(self.json, json.dumps(numbers, indent=1) + "\n")
 
     def _open_loop(self, recording: Path) -> dict[str, Any]:
-        report, rate = compare_with_recording(recording, self.settings.policy or self.settings.task)
+        report, rate = compare_with_recording(recording, self.settings.policy or self.settings.task or DEFAULT_TASK)
         print(report)
         if self.figure is not None:
             print(plot_horizon(report, rate, self.figure))
@@ -218,29 +226,71 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: Sequence[str] | None = None) -> Any:
-    """The command that the arguments ask for, ready to `run()`."""
-    return tyro.extras.subcommand_cli_from_dict(
-        _commands(), prog="firsthand-lab", description=DESCRIPTION, args=arguments
-    )
+    """The command that the arguments ask for, ready to `run()`.
+
+    Raises:
+        FirsthandError: It needs an extra that is not installed.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for extra in EXTRAS:
+        if words and words[0] in extra.commands and extra.missing():
+            raise FirsthandError(f"{words[0]} {extra.needed()}")
+    return tyro.extras.subcommand_cli_from_dict(_commands(), prog="firsthand-lab", description=DESCRIPTION, args=words)
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Commands that need more than the plain installation, and what they need."""
+
+    name: str
+    modules: tuple[str, ...]
+    commands: dict[str, str]  # name -> module:class
+
+    def missing(self) -> list[str]:
+        """The modules that are not installed."""
+        return [name for name in self.modules if importlib.util.find_spec(name) is None]
+
+    def needed(self) -> str:
+        """What to do about it, in words."""
+        return f"needs {' and '.join(self.missing())}: pip install '.[{self.name}]'"
+
+    def load(self) -> dict[str, Any]:
+        """The commands; what stands in for each says what it lacks."""
+        if self.missing():
+            lacking = {"__doc__": f"({self.needed()})"}
+            return {name: make_dataclass(name, (), namespace=lacking) for name in self.commands}
+        places = {name: place.split(":") for name, place in self.commands.items()}
+        return {name: getattr(importlib.import_module(module), kind) for name, (module, kind) in places.items()}
+
+
+TRAINING = "firsthand_training.training.command"
+EXTRAS = (
+    Extra(
+        "labels",
+        ("torch", "pycolmap"),
+        {
+            "label": "firsthand_training.labels.command:Label",
+            "label-experiment": "firsthand_training.evaluation.label_experiment:LabelExperiment",
+        },
+    ),
+    Extra(
+        "train",
+        ("torch",),
+        {
+            **{kind.lower(): f"{TRAINING}:{kind}" for kind in ("Train", "Pretrain", "Finetune", "Cotrain", "Export")},
+            "experiment": "firsthand_training.experiments.command:Experiment",
+        },
+    ),
+)
 
 
 def _commands() -> dict[str, Any]:
-    """The commands that the installed extras allow: without torch, training is left out."""
     commands: dict[str, Any] = {
         "demos": Demos, "bags": Bags, "render-hands": RenderHands, "evaluate": Evaluate, "compare": Compare,
         "evaluate-labels": EvaluateLabels, "calibrate": Calibrate, "film": Film,
     }  # fmt: skip
-    if all(importlib.util.find_spec(name) is not None for name in ("torch", "pycolmap")):
-        from firsthand_training.evaluation.label_experiment import LabelExperiment
-        from firsthand_training.labels.command import Label
-
-        commands |= {"label": Label, "label-experiment": LabelExperiment}
-    if importlib.util.find_spec("torch") is not None:
-        from firsthand_training.experiments.command import Experiment
-        from firsthand_training.training.command import Cotrain, Export, Finetune, Pretrain, Train
-
-        commands |= {"train": Train, "pretrain": Pretrain, "finetune": Finetune, "cotrain": Cotrain, "export": Export}
-        commands |= {"experiment": Experiment}
+    for extra in EXTRAS:
+        commands |= extra.load()
     return commands
 
 

@@ -1,4 +1,6 @@
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,9 +8,17 @@ import pytest
 pytest.importorskip("mujoco")
 
 from firsthand.errors import CheckpointError, SimulationError
+from firsthand.policy.checkpoint import find_checkpoint, load_manifest, write_manifest
 from firsthand_training.command import main
 from firsthand_training.evaluation import closed_loop
-from firsthand_training.evaluation.closed_loop import ClosedLoopReport, ClosedLoopSettings, Trial, evaluate_closed_loop
+from firsthand_training.evaluation.closed_loop import (
+    ClosedLoopReport,
+    ClosedLoopSettings,
+    Trial,
+    evaluate_closed_loop,
+    settle_task,
+    simulated_task,
+)
 
 ONE = {"trials": 1, "workers": 1, "seed": 10_000}
 
@@ -86,3 +96,30 @@ def test_what_cannot_be_evaluated_says_so(settings, error, message):
 def test_the_command_fails_with_a_message(capsys):
     assert main(["evaluate", "--policy", "/nowhere", "--trials", "1"]) == 1
     assert "firsthand-lab: no checkpoint at '/nowhere'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def pick_place(tmp_path):
+    """The shipped policy, under another task's name."""
+    folder = shutil.copytree(find_checkpoint("push"), tmp_path / "mine")
+    write_manifest(folder, replace(load_manifest(folder), task="pick_place"))
+    return folder
+
+
+def test_a_policy_is_tried_on_the_task_that_it_was_trained_for(pick_place, capsys):
+    assert settle_task(ClosedLoopSettings(policy=str(pick_place))).task == "pick_place"
+    assert settle_task(ClosedLoopSettings(policy="expert")).task == "push"
+    assert settle_task(ClosedLoopSettings(policy=str(pick_place), task="passing")).task == "passing"
+    manifest = load_manifest(pick_place)
+    assert simulated_task(manifest, "pick_place") == simulated_task(manifest) == "pick_place"
+    assert capsys.readouterr().err == ""
+    with pytest.raises(CheckpointError, match="'reach', which is not simulated; name one of push"):
+        simulated_task(replace(manifest, task="reach"))
+
+
+def test_trials_of_another_task_say_so(pick_place, capsys, monkeypatch):
+    """The trial itself is stood in for."""
+    monkeypatch.setattr(closed_loop, "_run_trial", lambda settings, seed: Trial(seed, True, 1.0, 1.0, settings.task))
+    (trial,) = evaluate_closed_loop(ClosedLoopSettings(task="push", policy=str(pick_place), **ONE)).trials
+    assert trial.object == "push"
+    assert "was trained for pick_place, its trials are of push" in capsys.readouterr().err

@@ -200,6 +200,22 @@ def test_show_args():
     assert "One of: id, ood." in result.stdout
 
 
+def test_a_task_is_done_by_the_checkpoint_of_its_name():
+    for given, expected in (({}, "push"), ({"task": "passing"}, "passing"), ({"checkpoint": "mine"}, "mine")):
+        words = [word for one in plan(find_launch_file("rollout"), given) for word in one.command]
+        found = [word.value for word in words if isinstance(word, InlineParameter) and word.name == "checkpoint"]
+        assert found == [expected] * 2  # features, policy
+
+
+def test_a_launch_that_counts_trials_ends_with_the_first_failure(tmp_path):
+    path = tmp_path / "count.launch.yaml"
+    body = "- arg: {name: trials, default: '0'}\n- executable: {cmd: 'sleep 600'}\n- executable: {cmd: 'false'}\n"
+    path.write_text("launch:\n" + body)
+    result = run_command(str(path), "trials:=1")
+    assert result.returncode == 1
+    assert "false-2 failed: SIGINT to sleep-1" in result.stdout
+
+
 def test_print_can_be_pasted():
     result = run_command("rollout", "seed:=3", "--print")
     assert result.returncode == 0

@@ -50,6 +50,15 @@ def test_a_failure_is_the_launchs_failure():
     assert "a-1 ended with exit code 3" in output.getvalue()
 
 
+def test_a_failure_can_be_the_end_of_all(tmp_path):
+    output = io.StringIO()
+    marker = str(tmp_path / "up")
+    other = python("other-2", f"import time; open({marker!r}, 'w'); time.sleep(600)")
+    wait = f"import os, time\nwhile not os.path.exists({marker!r}): time.sleep(0.01)\n"
+    assert run_processes([python("a-1", wait + "raise SystemExit(3)"), other], output, failure_ends_all=True) == 1
+    assert "a-1 failed: SIGINT to other-2" in output.getvalue()
+
+
 def test_the_end_of_one_can_be_the_end_of_all(tmp_path):
     output = io.StringIO()
     marker = str(tmp_path / "up")

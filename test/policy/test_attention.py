@@ -23,10 +23,10 @@ def blocks(manifest):
 def test_blocks_are_where_the_network_has_them(manifest, blocks):
     torch = pytest.importorskip("torch")
     from firsthand_training.models.action_decoder import scene_layout
+    from firsthand_training.training.methods.registry import rebuild_method
 
-    network = manifest.network
-    grid, pooled = (network["rows"], network["columns"]), (network["rows"] // 2, network["columns"] // 2)
-    layout = scene_layout(grid, pooled, network["views"], manifest.predicted_frames, network["block"])
+    network = rebuild_method(manifest.network).network
+    layout = scene_layout(network.grid, network.pooled_grid, network.views, network.frames, network.block)
     centres = (blocks.boxes[:, :2] + blocks.boxes[:, 2:]) / 2
     np.testing.assert_allclose(centres, layout.centres.numpy(), atol=1e-6)
     assert torch.equal(layout.views, torch.tensor(blocks.views))
@@ -83,12 +83,13 @@ def test_other_pictures_and_other_networks_are_refused(manifest, blocks):
         draw_attention(images, selected_only(0), blocks)
     with pytest.raises(CheckpointError, match="below 168"):
         blocks.shares(selected_only(168))
-    with pytest.raises(CheckpointError, match="selects no blocks: no block"):
-        Blocks.of(replace(manifest, network={key: manifest.network[key] for key in manifest.network if key != "block"}))
+    with pytest.raises(CheckpointError, match=r"names no blocks .* `firsthand-lab export` its run again"):
+        Blocks.of(replace(manifest, blocks=None))
 
 
 def test_a_network_of_one_view_is_shown_on_the_left_picture(manifest):
-    mono = Blocks.of(replace(manifest, network={**manifest.network, "views": 1}))
+    encoder = replace(manifest.encoder, feature_shape=(1, *manifest.encoder.feature_shape[1:]))
+    mono = Blocks.of(replace(manifest, encoder=encoder))
     images = np.stack([np.full((HEIGHT, WIDTH, 3), level, np.uint8) for level in (200, 90)])
     drawn = draw_attention(images, selected_only(0), mono)
     assert len(mono.frames) == 84

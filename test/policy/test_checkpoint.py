@@ -7,10 +7,13 @@ from firsthand.errors import CheckpointError
 from firsthand.policy.checkpoint import (
     MANIFEST,
     POLICY,
+    WEIGHTS,
     WORLD_MODEL,
+    BlockSpec,
     EncoderSpec,
     Manifest,
     NormalizationSpec,
+    check_file,
     find_checkpoint,
     load_manifest,
     sha256,
@@ -31,7 +34,8 @@ def a_manifest(directory):
         state_normalization=NormalizationSpec((0.0,) * SIZE, (1.0,) * SIZE),
         action_normalization=NormalizationSpec((0.5,) * SIZE, (2.0,) * SIZE),
         files={name: sha256(directory / name) for name in (WORLD_MODEL, POLICY)},
-        network={"width": 192},
+        blocks=BlockSpec((4, 7), 2),
+        network={"name": "world-model", "network": {"width": 192}},
         provenance={"episodes": 3},
     )
 
@@ -83,6 +87,27 @@ def test_a_damaged_file_is_refused(tmp_path):
         load_manifest(tmp_path)
 
 
+def test_a_robots_copy_needs_no_weights(tmp_path):
+    manifest = a_manifest(tmp_path)
+    write_manifest(tmp_path, replace(manifest, files={**manifest.files, WEIGHTS: "00"}))
+    assert WEIGHTS in load_manifest(tmp_path).files
+    with pytest.raises(CheckpointError, match=r"lists 'model.safetensors' and does not have it"):
+        check_file(tmp_path, manifest := load_manifest(tmp_path), WEIGHTS)
+    (tmp_path / WEIGHTS).write_bytes(b"others")
+    with pytest.raises(CheckpointError, match="is damaged"):
+        check_file(tmp_path, manifest, WEIGHTS)
+
+
+def test_a_file_that_cannot_be_read_is_said_as_such(tmp_path):
+    write_manifest(tmp_path, a_manifest(tmp_path))
+    (tmp_path / POLICY).unlink()
+    (tmp_path / POLICY).symlink_to("/proc/self/mem")  # there, a file, and reading from its beginning fails
+    with pytest.raises(CheckpointError, match=r"cannot read .*policy.onnx: "):
+        load_manifest(tmp_path)
+    with pytest.raises(CheckpointError, match="cannot look for"):
+        find_checkpoint("x" * 300)  # longer than a name may be
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -93,7 +118,12 @@ def test_a_damaged_file_is_refused(tmp_path):
         ({"encoder": {"name": "x"}}, "not a whole manifest"),
         ({"state_normalization": {"mean": [0], "std": [1]}}, "expected 54"),
         ({"surprise": 1}, r"unknown entries \['surprise'\]"),
-        ({"files": {"../../etc/passwd": "00"}}, "does not have it"),
+        ({"files": {"../../etc/passwd": "00"}}, "files lie in the folder itself, not at ../../etc/passwd"),
+        ({"files": {POLICY: "00", WORLD_MODEL: "00"}}, "world_model.onnx is damaged"),
+        ({"blocks": {"block": 2}}, "not a whole manifest"),
+        ({"blocks": {"pooled_grid": [4, 7], "block": 0}}, "blocks of 0 patches"),
+        ({"blocks": {"pooled_grid": [3, 7], "block": 2}}, r"on a grid \(3, 7\), pooled from \(8, 14\)"),
+        ({"blocks": 5}, "not a whole manifest"),
         ({"files": {}}, "does not list policy.onnx"),
         ({"names": 5}, "not a whole manifest"),
     ],

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from firsthand.errors import CheckpointError, ProviderError, ShapeError
-from firsthand.inference import Runtime, Tensor
+from firsthand.inference import Runtime
 from firsthand.policy.checkpoint import MANIFEST, find_checkpoint
 from firsthand.policy.session import Policy
 from firsthand.robot.model import RobotModel
@@ -60,21 +60,6 @@ def test_a_manifest_that_does_not_fit_its_graphs_is_refused_before_the_robot_mov
     (folder / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(CheckpointError, match=r"expected finite|do not fit its manifest"):
         Policy.load(folder)
-
-
-def test_features_that_an_encoder_left_in_place_give_the_same_as_features_handed_over(policy):
-    random = np.random.default_rng(0)
-    features = random.normal(size=policy.feature_shape).astype(np.float32)
-    state = np.array(policy.manifest.state_normalization.mean)
-    memory = Tensor(policy.feature_shape, np.float32)
-    sharing = Policy.load("push", features=memory)
-    memory.write(features)
-    handed, in_place = policy.act(features, state), sharing.act(None, state)
-    np.testing.assert_array_equal(handed.actions, in_place.actions)
-    np.testing.assert_array_equal(handed.future_features, in_place.future_features)
-    np.testing.assert_array_equal(handed.selected, in_place.selected)
-    with pytest.raises(ShapeError, match="shares no memory"):
-        policy.act(None, state)
 
 
 def test_a_prediction_stays_when_the_next_one_is_made(policy):

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from firsthand.errors import CheckpointError
 from firsthand.policy.checkpoint import load_manifest
 from firsthand.vision.dinov2_graph import SOURCE_SHA256
 from firsthand.vision.encoder import NAME
 from firsthand_training.command import main
 from firsthand_training.episodes.layout import EpisodeSettings
 from firsthand_training.episodes.write import EpisodeWriter, Frame
+from firsthand_training.training.command import name_task
 from firsthand_training.training.feature_cache import Description
 from firsthand_training.training.training_state import load_trained_model
 
@@ -86,11 +88,10 @@ def test_from_video_to_a_robot_that_also_learned_from_a_person(call, tmp_path):
     assert set(trained.statistics) == {"video", "robot", "human"}
     last = json.loads((tmp_path / "co" / "metrics.jsonl").read_text().splitlines()[-1])
     assert {"validation/robot/action/wrist_mm", "validation/human/mean/head_deg"} <= set(last)
-    assert (
-        main(["export", "--run", str(tmp_path / "co"), "--output", str(tmp_path / "checkpoint"), "--task", "reach"])
-        == 0
-    )
-    provenance = load_manifest(tmp_path / "checkpoint").provenance
+    assert main(["export", "--run", str(tmp_path / "co"), "--output", str(tmp_path / "checkpoint")]) == 0
+    manifest = load_manifest(tmp_path / "checkpoint")
+    provenance = manifest.provenance
+    assert manifest.task == "reach"  # as the datasets say
     assert [each["name"] for each in provenance["sources"]] == ["robot", "human"]
     assert provenance["from"]["from"]["sources"][0]["dataset"] == "films"
 
@@ -108,3 +109,17 @@ def test_datasets_that_do_not_belong_into_a_stage_are_refused(stage, datasets, m
     code, said = call(stage, datasets, tmp_path)
     assert code == 1
     assert message in said.err
+
+
+def test_a_run_is_exported_for_what_its_datasets_show(tmp_path, capsys):
+    with pytest.raises(CheckpointError, match=r"no tasks.json: say what the policy does with --task"):
+        name_task(tmp_path)
+    assert name_task(tmp_path, "push") == "push"  # of a run from before
+    (tmp_path / "tasks.json").write_text('["push"]')
+    assert name_task(tmp_path) == name_task(tmp_path, "push") == "push"
+    assert capsys.readouterr().err == ""
+    assert name_task(tmp_path, "pick_place") == "pick_place"
+    assert "are of push, not of pick_place" in capsys.readouterr().err
+    (tmp_path / "tasks.json").write_text('["push", "pick_place"]')
+    with pytest.raises(CheckpointError, match="the tasks push, pick_place: say what"):
+        name_task(tmp_path)

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -10,10 +11,10 @@ from firsthand.errors import CheckpointError
 from firsthand.policy.checkpoint import load_manifest
 from firsthand.policy.session import Policy
 from firsthand.space.normalization import Normalization
+from firsthand_training.experiments.methods import METHODS, find_method
 from firsthand_training.training import export as export_module
-from firsthand_training.training.export import check_parity, export, write_graphs
+from firsthand_training.training.export import agreement, check_parity, export, write_graphs
 from firsthand_training.training.methods.registry import rebuild_method
-from firsthand_training.training.methods.world_model import WorldModelMethod
 from firsthand_training.training.train import TrainSettings, fit
 from firsthand_training.training.training_state import load_trained_model
 from firsthand_training.training.windows import Statistics
@@ -66,20 +67,51 @@ def test_the_folder_explains_itself(checkpoint, training_state):
     np.testing.assert_allclose(manifest.action_normalization.std, trained.statistics_of("robot").numbers.std)
 
 
-def test_the_shipped_size_exports_with_parity(tmp_path):
+NETWORKS = {json.dumps(asdict(find_method(name).train.method.network)): name for name in reversed(METHODS)}
+
+
+@pytest.mark.parametrize("name", NETWORKS.values())  # of methods that train the same network, one
+def test_every_method_exports_with_parity(name, tmp_path):
     """Random weights and inputs at full size: trained zeros and regular inputs would hide a wrong graph."""
     torch.manual_seed(0)
-    method, random = WorldModelMethod(), np.random.default_rng(0)
+    method, random = find_method(name).train.method, np.random.default_rng(0)
     model = method.build()
     for parameter in model.parameters():
         parameter.data += 0.02 * torch.randn_like(parameter)
+    channels = method.window.channels
     spread = Normalization(random.normal(size=54), random.uniform(0.01, 0.3, size=54))
-    features = random.normal(size=384).astype(np.float32), random.uniform(0.5, 3, size=384).astype(np.float32)
+    features = random.normal(size=channels).astype(np.float32), random.uniform(0.5, 3, channels).astype(np.float32)
     statistics = Statistics(spread, *features)
     graphs = write_graphs(method, model, statistics, tmp_path)
-    parity = check_parity(graphs, method.window, statistics, tmp_path, samples=2)
+    parity = check_parity(graphs, method.window, statistics, tmp_path, samples=1)
     assert parity["actions"] < 1e-5
     assert parity["selected"] > 0.99
+
+
+def selections(*queries):
+    """(1, layers, 1, H, k): one head."""
+    return np.array(queries)[None, :, None]
+
+
+def test_selections_are_compared_as_sets():
+    ours = selections([[0, 1], [2, 3]], [[4, 5], [6, 7]])
+    share, alike = agreement(ours, ours[..., ::-1])
+    assert share == 1
+    assert alike.tolist() == [[True, True]]
+
+
+def test_only_actions_that_rest_on_the_same_blocks_are_compared():
+    ours = selections([[0, 1], [2, 3]], [[4, 5], [6, 7]])
+    last = selections([[0, 1], [2, 3]], [[4, 5], [6, 8]])
+    assert agreement(ours, last)[0] == 7 / 8
+    assert agreement(ours, last)[1].tolist() == [[True, False]]
+    first = selections([[0, 1], [2, 9]], [[4, 5], [6, 7]])  # what one query saw, all hear in the next layer
+    assert agreement(ours, first)[1].tolist() == [[False, False]]
+
+
+def test_weights_have_the_mode_of_other_files(checkpoint):
+    modes = {path.name: path.stat().st_mode for path in checkpoint.iterdir()}
+    assert modes["model.safetensors"] == modes["manifest.json"]
 
 
 def test_graphs_of_another_network_are_refused(checkpoint, training_state):

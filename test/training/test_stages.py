@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from firsthand.errors import CheckpointError
-from firsthand.policy.checkpoint import find_checkpoint, load_manifest
+from firsthand.policy.checkpoint import find_checkpoint, load_manifest, sha256
+from firsthand.policy.session import Policy
 from firsthand_training.training.export import export
 from firsthand_training.training.methods.world_model import WorldModelMethod
 from firsthand_training.training.sources import Source
@@ -129,8 +130,17 @@ def test_a_checkpoint_without_statistics_says_that_it_only_runs(checkpoint, tmp_
     weights = {k: v for k, v in load_file(checkpoint / "model.safetensors").items() if "statistics" not in k}
     save_file(weights, checkpoint / "model.safetensors")
     manifest = json.loads((checkpoint / "manifest.json").read_text())
-    del manifest["files"]["model.safetensors"]
+    manifest["files"]["model.safetensors"] = sha256(checkpoint / "model.safetensors")
     (checkpoint / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(CheckpointError, match="it runs as before, but cannot be trained on"):
         read_start(checkpoint)
     assert find_checkpoint(checkpoint) == checkpoint
+    (checkpoint / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="a robot's copy runs without, training starts from a whole one"):
+        read_start(checkpoint)
+    Policy.load(checkpoint)
+
+
+def test_the_shipped_policy_says_why_it_cannot_be_trained_on():
+    with pytest.raises(CheckpointError, match="states and actions were normalised apart"):
+        read_start(find_checkpoint("push"))

@@ -21,6 +21,10 @@ examples:
 Ctrl-C ends everything in order; a second one does not wait. With an apt ROS 2 and a built workspace,
 `ros2 launch firsthand rollout.launch.yaml` does the same."""
 
+COUNTED = "trials"
+"""The argument of a launch that runs for a result. One of its processes less and there will be none: a failure ends it.
+Without it the rest goes on, because a robot that holds still is better than one that is let go."""
+
 
 def add_launch_command(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of `firsthand launch`."""
@@ -45,11 +49,12 @@ def run_launch_command(options: argparse.Namespace) -> int:
     if options.show_args:
         print(describe_arguments(path))
         return 0
-    processes = plan(path, parse_arguments(options.arguments))
+    given = parse_arguments(options.arguments)
+    processes = plan(path, given)
     if options.print:
         print("\n".join(map(to_bash, processes)))
         return 0
-    return run_processes(processes)
+    return run_processes(processes, failure_ends_all=given.get(COUNTED, "0") != "0")
 
 
 def parse_arguments(words: list[str]) -> dict[str, str]:

@@ -29,19 +29,25 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
 
-def run_processes(processes: Sequence[Process], output: TextIO = sys.stdout, grace: float = GRACE) -> int:
+def run_processes(
+    processes: Sequence[Process],
+    output: TextIO = sys.stdout,
+    grace: float = GRACE,
+    failure_ends_all: bool = False,
+) -> int:
     """Start all processes and wait until all have ended.
 
     Args:
         processes: From `plan`.
         output: Gets every line, with the process's name before it.
         grace: [s] between one signal and the next, stronger one.
+        failure_ends_all: Whether a process that ends in failure ends the others, too.
 
     Returns:
         0 if every process ended well, by our SIGINT or SIGTERM, or by a SIGALRM of its own; 1 otherwise.
     """
     with tempfile.TemporaryDirectory(prefix="launch_params_") as folder:
-        return _Supervisor(output, grace).run(processes, Path(folder))
+        return _Supervisor(output, grace, failure_ends_all).run(processes, Path(folder))
 
 
 def command_line(process: Process, folder: Path) -> list[str]:
@@ -59,8 +65,8 @@ def command_line(process: Process, folder: Path) -> list[str]:
 class _Supervisor:
     """The processes of one launch; events come in through one queue, from signals and from the readers' threads."""
 
-    def __init__(self, output: TextIO, grace: float) -> None:
-        self._output, self._grace = output, grace
+    def __init__(self, output: TextIO, grace: float, failure_ends_all: bool) -> None:
+        self._output, self._grace, self._failure_ends_all = output, grace, failure_ends_all
         self._print_lock = threading.Lock()
         self._events: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._running: dict[str, subprocess.Popen[str]] = {}
@@ -107,9 +113,14 @@ class _Supervisor:
         self._readers[name].join(timeout=self._grace)  # its last lines first
         asked = self._rung >= 0 and -code in (signal.SIGINT, signal.SIGTERM)
         well = code in (0, -signal.SIGALRM)  # SIGALRM: `nodes.process` cut a teardown that hung short
-        self._failed |= not well and not asked
+        failed = not well and not asked
+        self._failed |= failed
         self._say(f"{name} ended {'well' if code == 0 else f'with exit code {code}'}")
-        if self._processes[name].ends_all and self._running and self._rung < 0:
+        if not self._running or self._rung >= 0:
+            return
+        if failed and self._failure_ends_all:
+            self._climb(f"{name} failed")
+        elif self._processes[name].ends_all:
             self._climb(f"{name} was the one to wait for")
 
     def _climb(self, why: str) -> None:

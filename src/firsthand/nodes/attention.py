@@ -35,8 +35,9 @@ class AttentionView:
         self._subscriptions: list[object] = []
         try:
             self._blocks: Blocks | None = Blocks.of(manifest)
-        except CheckpointError:
-            self._blocks = None  # a network of another kind
+        except CheckpointError as error:
+            self._blocks = None
+            self._logger.info(f"~/attention is not published: {error}")
             return
         self._publisher = node.create_publisher(CompressedImage, "~/attention", PUBLISH)
         node.create_timer(PERIOD, self._follow_audience)

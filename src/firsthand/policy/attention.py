@@ -17,7 +17,6 @@ from firsthand.policy.checkpoint import Manifest
 Array = NDArray[np.floating]
 Image = NDArray[np.uint8]
 
-NETWORK = ("views", "rows", "columns", "pool", "block", "horizon", "stride")  # settings that say where blocks are
 HEADS = ((64, 196, 255), (255, 150, 40), (120, 230, 120), (240, 120, 220), (250, 225, 90), (150, 130, 255))  # RGB
 SHADE = 0.38  # brightness of what nobody looks at
 SHARP = 4  # OpenCV draws at 1/16 of a pixel
@@ -39,17 +38,19 @@ class Blocks:
         """The blocks of a checkpoint's network: current patches view by view, then predicted ones frame by frame.
 
         Raises:
-            CheckpointError: Its network has no sparse attention, or does not say how it is laid out.
+            CheckpointError: Its network has no sparse attention, or its manifest is older than the entry `blocks`.
         """
-        network = manifest.network
-        if missing := [name for name in NETWORK if name not in network]:
-            raise CheckpointError(f"the network of {manifest.task!r} selects no blocks: no {', '.join(missing)} in it")
-        views, block, pool = (int(network[name]) for name in ("views", "block", "pool"))
-        rows, columns = int(network["rows"]), int(network["columns"])
-        grids = [(0, view, rows, columns) for view in range(views)]
+        spec = manifest.blocks
+        if spec is None:
+            raise CheckpointError(
+                f"the manifest of {manifest.task!r} names no blocks that its network selects: it is of another kind, "
+                "or was exported by an older firsthand; then `firsthand-lab export` its run again"
+            )
+        views, *grid, _ = manifest.encoder.feature_shape
+        grids = [(0, view, *grid) for view in range(views)]
         for frame in range(1, manifest.predicted_frames + 1):
-            grids += [(frame, view, rows // pool, columns // pool) for view in range(views)]
-        boxes = [_boxes(rows, columns, block) for _, _, rows, columns in grids]
+            grids += [(frame, view, *spec.pooled_grid) for view in range(views)]
+        boxes = [_boxes(rows, columns, spec.block) for _, _, rows, columns in grids]
         counts = [len(each) for each in boxes]
         frames = np.repeat([grid[0] for grid in grids], counts)
         in_view = np.repeat([grid[1] for grid in grids], counts)

@@ -6,7 +6,7 @@ policy.onnx          features, state, latent, future_features -> actions, select
                      without a world_model.onnx: features, state -> actions
 model.safetensors    the weights, for those who train on
 
-A mismatch is refused with both sides shown. Nothing is ever unpickled.
+A robot needs the graphs and the manifest alone. A mismatch is refused with both sides shown. Nothing is ever unpickled.
 """
 
 import hashlib
@@ -49,6 +49,17 @@ class NormalizationSpec:
 
 
 @dataclass(frozen=True)
+class BlockSpec:
+    """The blocks that a sparse attention selects from: `block` x `block` patches of one view of one frame.
+
+    First those of the current frame, view by view, whose patches are the encoder's; then those of each predicted one.
+    """
+
+    pooled_grid: tuple[int, int]  # rows and columns of a predicted frame's patches, in one view
+    block: int  # patches along each side; at a border that they do not divide, blocks are smaller
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a checkpoint says of itself."""
 
@@ -60,7 +71,8 @@ class Manifest:
     state_normalization: NormalizationSpec
     action_normalization: NormalizationSpec
     files: dict[str, str]  # file name -> sha256
-    network: dict[str, Any] = field(default_factory=dict)  # the settings that rebuild the network
+    blocks: BlockSpec | None = None  # None: the network selects none
+    network: dict[str, Any] = field(default_factory=dict)  # name and settings of the method, for those who train on
     provenance: dict[str, Any] = field(default_factory=dict)  # data, steps, losses, versions
     names: tuple[str, ...] = NAMES
     frame_convention: str = FRAME_CONVENTION
@@ -87,12 +99,12 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
     """
     shipped = share_directory() / "checkpoints"
     for candidate in (Path(name_or_path), shipped / str(name_or_path)):
-        if (candidate / MANIFEST).is_file():
+        if _is_file(candidate / MANIFEST):
             return candidate
     known = sorted(path.parent.name for path in shipped.glob(f"*/{MANIFEST}"))
     raise CheckpointError(
         f"no checkpoint at {str(name_or_path)!r} (a folder with a {MANIFEST}); "
-        f"shipped ones: {', '.join(known) or 'none'}"
+        f"shipped ones: {', '.join(known) or 'none'}; `firsthand-lab export` makes one of a training run"
     )
 
 
@@ -101,7 +113,7 @@ def load_manifest(directory: Path, check_files: bool = True) -> Manifest:
 
     Args:
         directory: The checkpoint folder.
-        check_files: Also compare every listed file with its hash.
+        check_files: Also compare the graphs with their hashes. `check_file` does so with the weights.
 
     Raises:
         CheckpointError: Missing, unreadable, of another convention, or with damaged files.
@@ -109,8 +121,28 @@ def load_manifest(directory: Path, check_files: bool = True) -> Manifest:
     manifest = _parse(directory / MANIFEST)
     _check_conventions(manifest, directory)
     if check_files:
-        _check_files(manifest, directory)
+        for name in (WORLD_MODEL, POLICY) if manifest.has_world_model else (POLICY,):
+            check_file(directory, manifest, name)
     return manifest
+
+
+def check_file(directory: Path, manifest: Manifest, name: str) -> None:
+    """Compare a file with its hash.
+
+    Raises:
+        CheckpointError: It is not listed, not there, not readable, or another one.
+    """
+    path = directory / name
+    if name not in manifest.files:
+        raise CheckpointError(f"{directory / MANIFEST} does not list {name}")
+    if not _is_file(path):
+        raise CheckpointError(f"{directory} lists {name!r} and does not have it")
+    try:
+        found = sha256(path)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error}") from error
+    if found != manifest.files[name]:
+        raise CheckpointError(f"{path} is damaged: sha256 {found}, the manifest says {manifest.files[name]}")
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> Path:
@@ -172,13 +204,26 @@ def _build(data: dict[str, Any]) -> Manifest:
             "action_normalization": _normalization(data["action_normalization"]),
             "names": tuple(data["names"]),
             "files": {str(name): str(digest) for name, digest in data["files"].items()},
+            "blocks": _blocks(data.get("blocks"), (int(rows), int(columns))),
         }
     )
+    if outside := [name for name in manifest.files if Path(name).name != name]:
+        raise ValueError(f"files lie in the folder itself, not at {', '.join(outside)}")
     if not (manifest.rate > 0 and manifest.horizon > 0 and manifest.stride > 0):
         raise ValueError(f"rate {manifest.rate}, horizon {manifest.horizon}, stride {manifest.stride} must be positive")
     if manifest.horizon % manifest.stride:
         raise ValueError(f"horizon {manifest.horizon} is no multiple of stride {manifest.stride}")
     return manifest
+
+
+def _blocks(data: dict[str, Any] | None, grid: tuple[int, int]) -> BlockSpec | None:
+    if data is None:
+        return None
+    rows, columns = data["pooled_grid"]
+    spec = BlockSpec(**{**data, "pooled_grid": (int(rows), int(columns)), "block": int(data["block"])})
+    if min(*spec.pooled_grid, spec.block) < 1 or any(n % m for n, m in zip(grid, spec.pooled_grid, strict=True)):
+        raise ValueError(f"blocks of {spec.block} patches on a grid {spec.pooled_grid}, pooled from {grid}")
+    return spec
 
 
 def _normalization(data: dict[str, Any]) -> NormalizationSpec:
@@ -203,12 +248,13 @@ def _check_conventions(manifest: Manifest, directory: Path) -> None:
         )
 
 
-def _check_files(manifest: Manifest, directory: Path) -> None:
-    for name, digest in manifest.files.items():
-        path = directory / name
-        if path.parent != directory or not path.is_file():
-            raise CheckpointError(f"{directory} lists {name!r} and does not have it")
-        if (found := sha256(path)) != digest:
-            raise CheckpointError(f"{path} is damaged: sha256 {found}, the manifest says {digest}")
-    if POLICY not in manifest.files:
-        raise CheckpointError(f"{directory / MANIFEST} does not list {POLICY}")
+def _is_file(path: Path) -> bool:
+    """Whether there is a file.
+
+    Raises:
+        CheckpointError: One may not look.
+    """
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise CheckpointError(f"cannot look for {path}: {error}") from error

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import CheckpointError, ProviderError, ShapeError
-from firsthand.inference import DEFAULT, Runtime, Session, Tensor, open_session
+from firsthand.inference import DEFAULT, Runtime, Session, open_session
 from firsthand.policy.checkpoint import POLICY, WORLD_MODEL, Manifest, find_checkpoint, load_manifest
 from firsthand.space.hand_state import SIZE, check_vector, orthonormalize
 
@@ -27,30 +27,27 @@ class Prediction:
 class Policy:
     """The action head of one checkpoint, and its world model if it has one."""
 
-    def __init__(self, manifest: Manifest, world_model: Session | None, policy: Session, encoded: bool = False) -> None:
+    def __init__(self, manifest: Manifest, world_model: Session | None, policy: Session) -> None:
         self.manifest = manifest
         self._world_model = world_model
         self._policy = policy
-        self._encoded = encoded  # whether an encoder writes the features into the graphs' memory
 
     @classmethod
-    def load(cls, name_or_path: str | Path, runtime: Runtime = DEFAULT, features: Tensor | None = None) -> "Policy":
+    def load(cls, name_or_path: str | Path, runtime: Runtime = DEFAULT) -> "Policy":
         """Open a checkpoint folder; nothing else is needed.
 
         Args:
             name_or_path: The folder, or the name of a checkpoint that ships with the package.
             runtime: Where it runs; always in float32, because the order of close scores decides what is looked at.
-            features: Where an encoder in this process leaves them (`encoder.features`), for `act(None, ...)`.
 
         Raises:
-            CheckpointError: Missing, damaged, of another convention, or its graphs fit not its manifest or `features`.
+            CheckpointError: Missing, damaged, of another convention, or its graphs do not fit its manifest.
             ProviderError: This onnxruntime cannot run as asked.
         """
         directory = find_checkpoint(name_or_path)
         manifest = load_manifest(directory)
         try:
-            graphs = _open_graphs(directory, manifest, replace(runtime, half=False), features)
-            policy = cls(manifest, *graphs, encoded=features is not None)
+            policy = cls(manifest, *_open_graphs(directory, manifest, replace(runtime, half=False)))
             policy.act(
                 np.zeros(policy.feature_shape, np.float32), orthonormalize(np.array(manifest.state_normalization.mean))
             )
@@ -61,13 +58,12 @@ class Policy:
             raise CheckpointError(f"{directory} has graphs that do not fit its manifest: {error}") from error
         return policy
 
-    def act(self, features: NDArray[np.float32] | None, hand_state: Array) -> Prediction:
+    def act(self, features: NDArray[np.float32], hand_state: Array) -> Prediction:
         """Predict the next H targets.
 
         Args:
             features: (views, rows, columns, channels) from the checkpoint's encoder, at time t; a checkpoint of one
-                view takes the first, the left one. None: those that the encoder has left in the memory that `load`
-                was given, on a GPU without a way through the CPU.
+                view takes the first, the left one.
             hand_state: (54,) measured at time t.
 
         Raises:
@@ -89,17 +85,14 @@ class Policy:
             raise CheckpointError(f"the policy returned actions of shape {actions.shape}, expected finite {expected}")
         return orthonormalize(actions[0])
 
-    def _inputs(self, features: NDArray[np.float32] | None, hand_state: Array) -> dict[str, NDArray[np.float32]]:
+    def _inputs(self, features: NDArray[np.float32], hand_state: Array) -> dict[str, NDArray[np.float32]]:
         expected = self.feature_shape
-        if features is None and not self._encoded:
-            raise ShapeError(f"expected features of shape {expected}, got None from a policy that shares no memory")
-        if features is not None and (features.shape[1:] != expected[1:] or len(features) < expected[0]):
+        if features.shape[1:] != expected[1:] or len(features) < expected[0]:
             raise ShapeError(f"expected features of shape {expected}, got {features.shape}")
         state = check_vector(hand_state)
         if state.shape != (SIZE,) or not np.isfinite(state).all():
             raise ShapeError(f"expected one finite hand state of {SIZE} numbers, got shape {state.shape}")
-        inputs = {"state": state[None]}
-        return inputs if features is None else {"features": features[None, : expected[0]], **inputs}
+        return {"features": features[None, : expected[0]], "state": state[None]}
 
     @property
     def feature_shape(self) -> tuple[int, int, int, int]:
@@ -107,12 +100,9 @@ class Policy:
         return self.manifest.encoder.feature_shape
 
 
-def _open_graphs(
-    directory: Path, manifest: Manifest, runtime: Runtime, features: Tensor | None
-) -> tuple[Session | None, Session]:
+def _open_graphs(directory: Path, manifest: Manifest, runtime: Runtime) -> tuple[Session | None, Session]:
     """World model, if there is one, and policy, which reads what the former reads and writes where it lies."""
-    shared = {} if features is None else {"features": features}
     if not manifest.has_world_model:
-        return None, open_session(directory / POLICY, runtime, shared)
-    world_model = open_session(directory / WORLD_MODEL, runtime, shared)
+        return None, open_session(directory / POLICY, runtime)
+    world_model = open_session(directory / WORLD_MODEL, runtime)
     return world_model, open_session(directory / POLICY, runtime, world_model.tensors)

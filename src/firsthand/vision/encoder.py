@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import InferenceError
-from firsthand.inference import DEFAULT, Runtime, Session, Tensor, open_session
+from firsthand.inference import DEFAULT, Runtime, Session, open_session
 from firsthand.share import cache_directory
 from firsthand.vision.dinov2_graph import CHANNELS, PATCH, SOURCE_SHA256, build_encoder_graph, find_source
 from firsthand.vision.pixels import resize
@@ -81,15 +81,6 @@ class Encoder:
         """
         (features,) = self.session.run(["features"], {"images": resize(images, self.views, self.image_size)})
         return features
-
-    def encode_in_place(self, images: NDArray[np.uint8]) -> None:
-        """As `encode`, but the features stay in `features`, where a policy that shares this memory finds them."""
-        self.session.run([], {"images": resize(images, self.views, self.image_size)})
-
-    @property
-    def features(self) -> Tensor:
-        """The memory that features are written to."""
-        return self.session.tensors["features"]
 
     @property
     def feature_shape(self) -> tuple[int, int, int, int]:

@@ -7,9 +7,10 @@ it has finished; read back from its JSON, they are not run again.
 
 import json
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,7 +28,7 @@ from firsthand.robot.model import RobotModel
 from firsthand.simulation.lockstep import RATE, LockStep, Observation
 from firsthand.simulation.renderer import StereoRenderer
 from firsthand.simulation.simulated_body import SimulatedBody
-from firsthand.simulation.tasks import check_variant, find_task
+from firsthand.simulation.tasks import TASKS, check_variant, find_task
 from firsthand.vision.encoders import StereoEncoder, open_encoder
 from firsthand_training.demonstrations.robot_actor import RobotActor
 from firsthand_training.demonstrations.scripted import EXPERTS
@@ -36,6 +37,7 @@ from firsthand_training.evaluation.statistics import Proportion, proportion
 Array = NDArray[np.floating]
 
 EXPERT, HOLD = "expert", "hold"
+DEFAULT_TASK = "push"
 STEP_NS = SECOND // RATE
 
 
@@ -43,7 +45,7 @@ STEP_NS = SECOND // RATE
 class ClosedLoopSettings:
     """Which policy on which trials."""
 
-    task: str = "push"
+    task: str = ""  # empty: the one that the checkpoint was trained for, and push without one
     variant: str = "id"  # id or ood
     trials: int = 50
     seed: int = 10_000  # of the first trial; demonstrations use seeds below
@@ -123,6 +125,7 @@ def evaluate_closed_loop(
         CheckpointError: The checkpoint is missing, damaged, or not of the simulation's rate.
         KeyboardInterrupt: It came before the first trial was finished.
     """
+    settings = settle_task(settings)
     find_task(settings.task)
     check_variant(settings.variant)
     _check_policy(settings)
@@ -142,6 +145,34 @@ def evaluate_closed_loop(
             if not trials:
                 raise
     return _report(settings, trials, digest)
+
+
+def settle_task(settings: ClosedLoopSettings) -> ClosedLoopSettings:
+    """The settings with the task that they left open.
+
+    Raises:
+        CheckpointError: There is no such checkpoint, or it was trained for something that is not simulated.
+    """
+    if settings.task:
+        return settings
+    if settings.policy in ("", EXPERT, HOLD):
+        return replace(settings, task=DEFAULT_TASK)
+    return replace(settings, task=simulated_task(load_manifest(find_checkpoint(settings.policy), check_files=False)))
+
+
+def simulated_task(manifest: Manifest, named: str = "") -> str:
+    """The task to try a checkpoint on; says so on stderr if it was trained for another one than is named.
+
+    Raises:
+        CheckpointError: None is named, and it was trained for something that is not simulated.
+    """
+    if not named and manifest.task not in TASKS:
+        raise CheckpointError(
+            f"the checkpoint was trained for {manifest.task!r}, which is not simulated; name one of {', '.join(TASKS)}"
+        )
+    if named and named != manifest.task:
+        print(f"note: the checkpoint was trained for {manifest.task}, its trials are of {named}", file=sys.stderr)
+    return named or manifest.task
 
 
 def _report(settings: ClosedLoopSettings, trials: Sequence[Trial], digest: str) -> ClosedLoopReport:
@@ -305,6 +336,7 @@ def _check_policy(settings: ClosedLoopSettings) -> None:
     manifest = load_manifest(find_checkpoint(settings.policy or settings.task))
     if manifest.rate != RATE:
         raise CheckpointError(f"the checkpoint acts at {manifest.rate:g} Hz, the simulation steps at {RATE} Hz")
+    simulated_task(manifest, settings.task)
     encoder = manifest.encoder  # builds the graph once, not once per worker
     open_encoder(encoder.name, encoder.image_size, precision=settings.precision)
 

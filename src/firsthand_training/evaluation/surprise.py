@@ -21,7 +21,7 @@ from firsthand.simulation.lockstep import RATE
 from firsthand.simulation.renderer import StereoRenderer
 from firsthand.simulation.simulated_body import SimulatedBody
 from firsthand.vision.encoders import StereoEncoder, open_encoder
-from firsthand_training.evaluation.closed_loop import STEP_NS, PolicyAgent, run_trial
+from firsthand_training.evaluation.closed_loop import STEP_NS, PolicyAgent, run_trial, simulated_task
 from firsthand_training.evaluation.open_loop import Recording
 from firsthand_training.evaluation.recordings import read_recordings
 
@@ -33,6 +33,7 @@ class CalibrationSettings:
     """Where the usual is seen."""
 
     policy: str = "push"  # a checkpoint folder, or the name of a shipped one; `surprise.json` is written into it
+    task: str = ""  # of the simulated scenes; empty: the one that the checkpoint was trained for
     variant: str = "id"  # of the simulated scenes
     trials: int = 24  # those that do not succeed are left out
     seed: int = 20_000  # of the first trial
@@ -48,7 +49,8 @@ def calibrate_checkpoint(settings: CalibrationSettings) -> tuple[Path, Usual]:
         The file, and what is in it.
 
     Raises:
-        CheckpointError: There is no such checkpoint, it has no world model, or too few trials succeed.
+        CheckpointError: There is no such checkpoint, it has no world model, too few trials succeed, or it was trained
+            for something that is not simulated, and no task is named.
         EpisodeError: The dataset is damaged.
     """
     policy = Policy.load(settings.policy)
@@ -86,10 +88,10 @@ def _trials(policy: Policy, encoder: StereoEncoder, settings: CalibrationSetting
     """The residuals of every simulated trial that succeeds."""
     if policy.manifest.rate != RATE:
         raise CheckpointError(f"the checkpoint acts at {policy.manifest.rate:g} Hz, the simulation steps at {RATE} Hz")
-    model = RobotModel.load()
+    model, task = RobotModel.load(), simulated_task(policy.manifest, settings.task)
     for seed in tqdm(range(settings.seed, settings.seed + settings.trials), desc="calibration", unit="trial"):
         witness = Witness(policy, settings.every * STEP_NS)
-        body = SimulatedBody(policy.manifest.task, settings.variant, seed)
+        body = SimulatedBody(task, settings.variant, seed)
         renderer = StereoRenderer(body.scene)
         agent = PolicyAgent(encoder, witness, renderer, settings.every, latency=0)
         run_trial(body, model, agent)

@@ -1,5 +1,7 @@
 """The parts of `firsthand-lab` that need torch: pretrain, train, finetune, cotrain and export."""
 
+import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +9,8 @@ from typing import Annotated, ClassVar
 
 import tyro
 
-from firsthand.errors import EpisodeError
+from firsthand.errors import CheckpointError, EpisodeError
+from firsthand_training.episodes.durable import write_text
 from firsthand_training.episodes.read import Episodes
 from firsthand_training.training.export import export
 from firsthand_training.training.feature_cache import CacheSettings, cache_features
@@ -18,6 +21,7 @@ from firsthand_training.training.train import TrainSettings, train
 from firsthand_training.training.training_state import STATE
 
 FEATURES = "features"
+TASKS = "tasks.json"  # in the folder of a run: what its datasets say that they show
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,14 @@ class Train:
             for root, cache in caches:
                 cache_features(root, cache, self.cache, progress=processes.first, share=share)
             processes.wait()
+            if processes.first and not (self.output / STATE).is_file():  # one that goes on has the same datasets
+                write_text(self.output / TASKS, json.dumps(self._tasks()) + "\n")
             trained = train(caches, self.output, self.settings, self.mixture, start)
         if processes.first:
             print(trained)
+
+    def _tasks(self) -> list[str]:
+        return list(dict.fromkeys(task for root in self.episodes for task in Episodes.open(root).tasks))
 
     def check(self) -> None:
         """Refuse datasets that do not belong into this stage."""
@@ -106,14 +115,33 @@ class Export:
     """Folder of the run."""
     output: Path
     """Checkpoint folder to make."""
-    task: str = "push"
-    """Name of the task, for the manifest."""
+    task: str = ""
+    """Name of the task, for the manifest; empty: that of the datasets of the run."""
     embodiment: str = "robot"
     """Whose hand states go in and whose targets come out, of those that the run was trained on."""
 
     def run(self) -> None:
         """Print the checkpoint's folder."""
-        print(export(self.trained / STATE, self.output, self.task, self.embodiment))
+        task = name_task(self.trained, self.task)
+        print(export(self.trained / STATE, self.output, task, self.embodiment))
+
+
+def name_task(run: Path, named: str = "") -> str:
+    """The task that a run was trained for; says so on stderr if its datasets show another one than is named.
+
+    Raises:
+        CheckpointError: None is named, and there is not exactly one in the datasets.
+    """
+    path = run / TASKS
+    learned: list[str] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    if not named and len(learned) == 1:
+        return learned[0]
+    if not named:
+        kept = f"the tasks {', '.join(learned)}" if learned else f"no {TASKS}"
+        raise CheckpointError(f"{run} has {kept}: say what the policy does with --task")
+    if learned and named not in learned:
+        print(f"note: the demonstrations of {run} are of {', '.join(learned)}, not of {named}", file=sys.stderr)
+    return named
 
 
 def cache_folders(datasets: Sequence[Path], output: Path, features: Path | None) -> list[tuple[Path, Path]]:

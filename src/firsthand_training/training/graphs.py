@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from firsthand.policy.checkpoint import BlockSpec
 from firsthand_training.training.windows import Statistics
 
 
@@ -15,13 +16,15 @@ class Graph:
     """One file of a checkpoint: a module with named inputs and outputs, all of batch 1.
 
     Inputs are "features" (1, V, gh, gw, C), "state" (1, 54) and outputs of graphs before it. Outputs that export and
-    robot know are "actions" (1, H, 54), "future_features" (1, T, V, gh', gw', C) and "selected" (integers).
+    robot know are "actions" (1, H, 54), "future_features" (1, T, V, gh', gw', C) and "selected", indices of blocks
+    (1, layers, heads, H, k).
     """
 
     file: str
     module: nn.Module
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    blocks: BlockSpec | None = None  # what "selected" counts
 
 
 class Scaling(nn.Module):

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from firsthand.errors import CheckpointError
-from firsthand.policy.checkpoint import MANIFEST, WEIGHTS, load_manifest, sha256
+from firsthand.policy.checkpoint import MANIFEST, WEIGHTS, check_file, load_manifest, sha256
 from firsthand_training.training.training_state import (
     STATE,
     read_statistics,
@@ -83,11 +83,14 @@ def take_over(network: nn.Module, weights: dict[str, Tensor]) -> TakenOver:
 
 def _from_checkpoint(path: Path) -> Start:
     manifest = load_manifest(path)
+    if not (path / WEIGHTS).is_file():
+        raise CheckpointError(f"{path} has no {WEIGHTS}: a robot's copy runs without, training starts from a whole one")
+    check_file(path, manifest, WEIGHTS)
     tensors = read_tensors(path / WEIGHTS)[0]
     weights = {name: tensor for name, tensor in tensors.items() if not name.startswith("statistics/")}
     provenance = {
         "checkpoint": path.name,
-        "sha256": sha256(path / WEIGHTS),
+        "sha256": manifest.files[WEIGHTS],
         "method": manifest.network,
         **{key: value for key, value in manifest.provenance.items() if key not in ("settings", "export_parity")},
     }

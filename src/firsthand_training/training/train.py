@@ -44,7 +44,7 @@ WITHOUT_EFFECT = ("device", "threads", "workers", "tensorboard", "log_every")  #
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """One training run. The defaults train the shipped policy."""
+    """One training run."""
 
     method: AnyMethod = field(default_factory=WorldModelMethod)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)

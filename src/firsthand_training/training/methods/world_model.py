@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from firsthand.policy.checkpoint import POLICY, WORLD_MODEL
+from firsthand.policy.checkpoint import POLICY, WORLD_MODEL, BlockSpec
 from firsthand_training.models.world_model import WorldModelPolicy, WorldModelSettings
 from firsthand_training.training.graphs import Graph, feature_scaling, number_scaling
 from firsthand_training.training.losses import LossSettings, world_model_loss
@@ -57,9 +57,10 @@ class WorldModelMethod:
         """First what will be seen, then what to do about it."""
         model, seen = cast(WorldModelPolicy, network), ("features", "state")
         imagined = ("latent", "future_features")
+        blocks = BlockSpec(self.network.pooled_grid, self.network.block)
         return (
             Graph(WORLD_MODEL, Imagination(model, statistics), seen, imagined),
-            Graph(POLICY, Acting(model, statistics), (*seen, *imagined), ("actions", "selected")),
+            Graph(POLICY, Acting(model, statistics), (*seen, *imagined), ("actions", "selected"), blocks),
         )
 
 
