@@ -31,8 +31,7 @@ from numpy.typing import NDArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CompressedImage, JointState
+from sensor_msgs.msg import CameraInfo, JointState
 from std_msgs.msg import String
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
@@ -49,19 +48,18 @@ STAMP = struct.Struct("<iI")
 TOPICS = {
     "teleop/hands": MultiDOFJointTrajectory,
     "teleop/target": MultiDOFJointTrajectory,
-    "joint_states": JointState,
     "joint_command": JointState,
     "motor_command": JointState,
-    "left/color/rect/image/compressed": CompressedImage,
-    "right/color/rect/image/compressed": CompressedImage,
+    "left/color/rect/camera_info": CameraInfo,  # sent with each picture, and lighter to listen to
+    "right/color/rect/camera_info": CameraInfo,
 }
 EXPECTED = {
     "teleop/hands": 90.0,
     "teleop/target": 90.0,
     "joint_command": 250.0,
     "motor_command": 250.0,
-    "left/color/rect/image/compressed": 25.0,
-    "right/color/rect/image/compressed": 25.0,
+    "left/color/rect/camera_info": 25.0,
+    "right/color/rect/camera_info": 25.0,
 }
 BEFORE_NAMES = ("-m", "firsthand.command")  # on a command line
 FIRSTHAND = [sys.executable, "-m", "firsthand.command"]
@@ -240,10 +238,7 @@ def motion_lag(listener: Listener) -> float:
     """By how much the wrists of the motor commands trail those of the targets, over the last minute, [s]."""
     model = RobotModel.load()
     targets = [read_hand_state(raw) for raw in listener.raw["teleop/target"]]
-    motors = [
-        read_joint_state(deserialize_message(raw, JointState), JOINTS)
-        for raw in list(listener.raw["motor_command"])[::4]
-    ]
+    motors = [read_joint_state(raw, JOINTS) for raw in list(listener.raw["motor_command"])[::4]]
     if len(targets) < 100 or len(motors) < 100:
         return float("nan")
     wished = np.array([target.vector[WRIST_POSITIONS] for target in targets])

@@ -3,7 +3,7 @@ import pytest
 
 from firsthand.headset import hand_frames
 from firsthand.headset.fake_tracking_streamer import device_update
-from firsthand.headset.hand_frames import back_bend, hand, hand_state, world_from_robot, wrist_rotation
+from firsthand.headset.hand_frames import back_bends, hand_state, hands, world_from_robot, wrist_rotations
 from firsthand.headset.hand_model import FIST, GRASP, OPEN, POINT, RELAXED, joints, left_hand, pinch
 from firsthand.headset.hand_motion import GeneratedMotion
 from firsthand.headset.hands_sample import TIPS, HandsSample
@@ -23,8 +23,8 @@ def sample_of(person, stamp_ns=0, tracked=(True, True)):
 
 
 def test_a_hand_flat_palm_down_and_forward_has_the_worlds_axes():
-    for side, flat in enumerate((left_hand(joints(OPEN)), joints(OPEN))):
-        np.testing.assert_allclose(wrist_rotation(flat[:, :3, 3], side), np.eye(3), atol=1e-9)
+    flat = np.stack([left_hand(joints(OPEN)), joints(OPEN)])
+    np.testing.assert_allclose(wrist_rotations(flat[:, :, :3, 3]), [np.eye(3)] * 2, atol=1e-9)
 
 
 def test_the_palm_is_that_of_labelled_people():
@@ -39,7 +39,7 @@ def test_the_wrist_frame_does_not_depend_on_how_a_device_turns_its_axes(side):
     for turned in (in_world, in_world @ pose(matrix_from_rotation_vector(RANDOM.normal(size=3)), np.zeros(3))):
         wrists = np.stack([turned, turned])
         sample = HandsSample(0, np.eye(4), wrists, (True, True))
-        world_from_wrist, tips = hand(sample, side)
+        world_from_wrist, tips = (both[side] for both in hands(sample))
         np.testing.assert_allclose(world_from_wrist, truth, atol=1e-9)
         np.testing.assert_allclose(tips, (right if side else left_hand(right))[list(TIPS), :3, 3], atol=1e-9)
 
@@ -49,7 +49,7 @@ def test_what_the_wearer_does_comes_through_the_devices_axes_unchanged():
     sample = sample_of(person)
     np.testing.assert_allclose(sample.world_from_head, person.head, atol=1e-9)
     for side in (0, 1):
-        world_from_wrist, tips = hand(sample, side)
+        world_from_wrist, tips = (both[side] for both in hands(sample))
         np.testing.assert_allclose(world_from_wrist, person.wrists[side], atol=1e-9)
         np.testing.assert_allclose(tips, person.joints[side][list(TIPS), :3, 3], atol=1e-9)
 
@@ -90,12 +90,11 @@ def test_a_hand_that_is_not_tracked_has_no_numbers():
 def test_fingers_bend_to_the_palm_and_those_of_the_other_hand_to_its_back(bend):
     right = joints(bend)[:, :3, 3]
     left = left_hand(joints(bend))[:, :3, 3]
-    for points, side in ((right, 1), (left, 0)):
-        assert back_bend(points, side) < 0.005
-        if bend is not OPEN:
-            assert back_bend(points, 1 - side) > 0.025
+    assert (back_bends(np.stack([left, right])) < 0.005).all()
+    if bend is not OPEN:
+        assert (back_bends(np.stack([right, left])) > 0.025).all()
 
 
 def test_rotations_of_a_swapped_hand_are_upside_down():
     right = joints(GRASP)[:, :3, 3]
-    assert angle_between(wrist_rotation(right, 1), wrist_rotation(right, 0)) > 2.8
+    assert angle_between(*wrist_rotations(np.stack([right, right]))) > 2.8

@@ -193,18 +193,37 @@ def test_a_hand_state_is_one_point():
 
 
 def test_joint_state_there_and_back():
-    message = write_joint_state(NAMES, np.array([0.1, 0.2, 0.3]), STAMP, velocities=np.array([1.0, 2.0, 3.0]))
-    reading = read_joint_state(deserialize_message(serialize_message(message), JointState), NAMES)
-    np.testing.assert_array_equal(reading.positions, [0.1, 0.2, 0.3])
-    np.testing.assert_array_equal(reading.velocities, [1.0, 2.0, 3.0])
-    assert reading.stamp_ns == STAMP
+    raw = write_joint_state(NAMES, np.array([0.1, 0.2, 0.3]), STAMP, velocities=np.array([1.0, 2.0, 3.0]))
+    message = deserialize_message(raw, JointState)
+    assert (message.header.frame_id, message.name, list(message.effort)) == ("", list(NAMES), [])
+    for form in (raw, message, serialize_message(message)):
+        reading = read_joint_state(form, NAMES)
+        np.testing.assert_array_equal(reading.positions, [0.1, 0.2, 0.3])
+        np.testing.assert_array_equal(reading.velocities, [1.0, 2.0, 3.0])
+        assert reading.stamp_ns == STAMP
 
 
 def test_joints_are_put_in_order_and_others_left_aside():
-    message = write_joint_state(("wrist", "torso", "elbow", "shoulder"), np.array([3.0, 9.0, 2.0, 1.0]), 0)
-    reading = read_joint_state(message, NAMES)
+    raw = write_joint_state(("wrist", "torso", "elbow", "shoulder"), np.array([3.0, 9.0, 2.0, 1.0]), 0)
+    reading = read_joint_state(raw, NAMES)
     np.testing.assert_array_equal(reading.positions, [1.0, 2.0, 3.0])
     assert reading.velocities is None
+
+
+def test_joint_states_of_others_are_read():
+    message = JointState(name=["torso", *NAMES], position=[9.0, 0.1, 0.2, 0.3], effort=[1.0] * 4)
+    message.header.frame_id = "pelvis"
+    message.header.stamp.sec = 7
+    reading = read_joint_state(serialize_message(message), NAMES)
+    np.testing.assert_array_equal(reading.positions, [0.1, 0.2, 0.3])
+    assert (reading.velocities, reading.stamp_ns) == (None, 7_000_000_000)
+
+
+def test_joint_states_that_are_cut_off_are_refused():
+    raw = write_joint_state(NAMES, np.array([0.1, 0.2, 0.3]), STAMP, velocities=np.array([1.0, 2.0, 3.0]))
+    for size in range(len(raw) - 4):
+        with pytest.raises(ShapeError):
+            read_joint_state(raw[:size], NAMES)
 
 
 @pytest.mark.parametrize(
@@ -218,9 +237,11 @@ def test_joints_are_put_in_order_and_others_left_aside():
     ],
 )
 def test_bad_joint_states_are_refused(names, positions, error):
-    with pytest.raises(ShapeError) as caught:
-        read_joint_state(JointState(name=names, position=positions), NAMES)
-    assert error in str(caught.value)
+    message = JointState(name=names, position=positions)
+    for form in (message, serialize_message(message)):
+        with pytest.raises(ShapeError) as caught:
+            read_joint_state(form, NAMES)
+        assert error in str(caught.value)
 
 
 def test_commands_that_are_none_are_not_written():

@@ -35,9 +35,7 @@ def bag(tmp_path_factory):
         writer.write("/gate_state", START, serialize_message(String(data="active")))
         for i in range(COUNT):
             stamp_ns = START + i * STEP
-            writer.write(
-                "/joint_states", stamp_ns, serialize_message(write_joint_state(["a"], np.array([i]), stamp_ns))
-            )
+            writer.write("/joint_states", stamp_ns, write_joint_state(["a"], np.array([i]), stamp_ns))
     return path
 
 

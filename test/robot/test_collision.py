@@ -83,6 +83,11 @@ def test_closest_are_the_smallest_distances_in_order(model, collision):
         assert distances[collision.pairs.index(names)] == distance
 
 
+def test_the_clearance_is_the_smallest_distance(model, collision):
+    for q in random_postures(model, 5, seed=3):
+        assert collision.clearance(q) == collision.distances(q).min()
+
+
 def test_pairs_beyond_the_range_are_left_out(model, collision):
     collision.distances(model.neutral)
     closest = collision.closest_now(100, within=0.08)

@@ -7,12 +7,14 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from types import TracebackType
 
 from firsthand.bags.message_types import define
 from firsthand.bags.storage import BagFile, BagSettings, StoredTopic
 from firsthand.errors import BagError
+
+GATHER = 0.05  # [s] between two looks at the queue: to wake for each message takes five times as long as to write it
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class BagWriter:
         self._dropped = dict.fromkeys(self._sequence, 0)
         stored = [StoredTopic(topic.name, define(topic.type), topic.latched) for topic in topics]
         self._file = BagFile(Path(path), stored, self._settings)
-        self._queue: SimpleQueue[_Item | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Item] = SimpleQueue()
+        self._ended = threading.Event()
         self._lock = threading.Lock()
         self._queued_bytes = 0
         self._written_bytes = 0
@@ -121,7 +124,7 @@ class BagWriter:
         if not self._closed:
             with self._lock:
                 self._closed = True
-            self._queue.put(None)
+            self._ended.set()
             self._thread.join()
             if self._failure is None:
                 self._finish()
@@ -154,25 +157,20 @@ class BagWriter:
 
     def _run(self) -> None:
         try:
-            while self._write_next(self._file.tick()):
-                pass
+            while not self._ended.wait(min(self._file.tick(), GATHER)):
+                self._write_queued()
+            self._write_queued()
         except Exception as error:  # any failure of the disk must reach the thread that calls write()
             self._failure = error
             self._file.abandon()
 
-    def _write_next(self, timeout: float) -> bool:
-        """Write one item, or none if none comes in time; False once the end has come."""
-        try:
-            item = self._queue.get(timeout=max(timeout, 0.001))
-        except Empty:
-            return True
-        if item is None:
-            return False
-        self._file.add(item.topic, item.stamp_ns, item.sequence, item.data)
-        with self._lock:
-            self._queued_bytes -= len(item.data)
-            self._written_bytes += len(item.data)
-        return True
+    def _write_queued(self) -> None:
+        for _ in range(self._queue.qsize()):
+            item = self._queue.get()
+            self._file.add(item.topic, item.stamp_ns, item.sequence, item.data)
+            with self._lock:
+                self._queued_bytes -= len(item.data)
+                self._written_bytes += len(item.data)
 
 
 def _unique(topics: Sequence[Topic]) -> dict[str, int]:

@@ -48,26 +48,27 @@ def world_from_robot(world_from_head: Array) -> Array:
     return pose(turn, world_from_head[:3, 3])
 
 
-def wrist_rotation(points: Array, side: int) -> Array:
-    """world_from_wrist's rotation (3, 3) of one hand.
+def wrist_rotations(points: Array) -> Array:
+    """world_from_wrist's rotations (2, 3, 3) of both hands.
 
     Args:
-        points: (25, 3), [m], the joints' places in the world.
-        side: 0 left, 1 right.
+        points: (2, 25, 3), [m], the joints' places in the world, left then right, finite.
     """
-    palm = points[list(KNUCKLES)] - points[WRIST]
-    left, _, right = np.linalg.svd(palm.T @ PALMS[side])
-    left[:, 2] *= np.sign(np.linalg.det(left @ right))
+    palms = points[:, KNUCKLES] - points[:, WRIST, None]
+    left, _, right = np.linalg.svd(np.swapaxes(palms, 1, 2) @ PALMS)
+    left[:, :, 2] *= np.sign(np.linalg.det(left @ right))[:, None]
     return left @ right
 
 
-def hand(sample: HandsSample, side: int) -> tuple[Array, Array]:
-    """world_from_wrist (4, 4) and the fingertips (5, 3) in it, [m], thumb to little; NaN of a hand not tracked."""
-    if not sample.tracked[side]:
-        return np.full((4, 4), np.nan), np.full((5, 3), np.nan)
-    points = sample.world_from_joints[side, :, :3, 3]
-    rotation = wrist_rotation(points, side)
-    return pose(rotation, points[WRIST]), (points[list(TIPS)] - points[WRIST]) @ rotation
+def hands(sample: HandsSample) -> tuple[Array, Array]:
+    """world_from_wrist (2, 4, 4) and the fingertips (2, 5, 3) in them, [m], thumb to little; NaN of a hand not seen."""
+    tracked = np.array(sample.tracked)[:, None, None]
+    points = np.where(tracked, sample.world_from_joints[:, :, :3, 3], 0.0)
+    rotations = wrist_rotations(points)
+    wrists = np.zeros((2, 4, 4))
+    wrists[:, :3, :3], wrists[:, :3, 3], wrists[:, 3, 3] = rotations, points[:, WRIST], 1.0
+    tips = (points[:, TIPS] - points[:, WRIST, None]) @ rotations
+    return np.where(tracked, wrists, np.nan), np.where(tracked, tips, np.nan)
 
 
 def hand_state(sample: HandsSample, robot_frame: Array | None = None) -> HandState:
@@ -82,20 +83,18 @@ def hand_state(sample: HandsSample, robot_frame: Array | None = None) -> HandSta
     """
     frame = world_from_robot(sample.world_from_head) if robot_frame is None else robot_frame
     robot_from_world = inverse(frame)
-    wrists, tips = zip(*(hand(sample, side) for side in (0, 1)), strict=True)
+    wrists, tips = hands(sample)
     head = robot_from_world[:3, :3] @ sample.world_from_head[:3, :3]
-    return HandState.from_poses(head, robot_from_world @ np.stack(wrists), np.stack(tips))
+    return HandState.from_poses(head, robot_from_world @ wrists, tips)
 
 
-def back_bend(points: Array, side: int) -> float:
-    """How far the fingertips are behind the back of the hand, mean of four fingers, [m].
+def back_bends(points: Array) -> Array:
+    """How far the fingertips of both hands are behind their backs, (2,), mean of four fingers, [m].
 
     A person's fingers hardly bend that way; those of a left hand taken for a right one do all the time.
 
     Args:
-        points: (25, 3), [m].
-        side: 0 left, 1 right.
+        points: (2, 25, 3), [m], left then right, finite.
     """
-    rotation = wrist_rotation(points, side)
-    fingers = (points[list(TIPS[1:])] - points[list(KNUCKLES)]) @ rotation
-    return float(fingers[:, 2].mean())
+    fingers = (points[:, TIPS[1:]] - points[:, KNUCKLES]) @ wrist_rotations(points)
+    return np.asarray(fingers[:, :, 2].mean(axis=1))

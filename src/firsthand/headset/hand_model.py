@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from firsthand.headset.hand_frames import MIRROR, PALM
 from firsthand.headset.hands_sample import JOINTS, TIPS
+from firsthand.space.rotations import cross
 
 Array = NDArray[np.floating]
 
@@ -67,12 +68,9 @@ def joints(pose: HandPose) -> Array:
     result = np.zeros((len(JOINTS), 4, 4))
     result[:, 3, 3] = 1.0
     result[0, :3, :3] = np.eye(3)
-    _lay_chain(result[1:5], THUMB_ROOT, THUMB_BONES, _thumb_directions(pose))
-    fingers = _finger_directions(pose)
-    for finger in range(4):
-        directions = np.concatenate([_METACARPALS[finger, None], fingers[finger]])
-        bones = np.concatenate([_METACARPAL_LENGTHS[finger, None], PHALANGES[finger]])
-        _lay_chain(result[5 + 5 * finger : 10 + 5 * finger], METACARPAL * PALM[finger], bones, directions)
+    _lay_chains(result[None, 1:5], THUMB_ROOT[None], THUMB_BONES[None], _thumb_directions(pose)[None])
+    directions = np.concatenate([_METACARPALS[:, None], _finger_directions(pose)], axis=1)
+    _lay_chains(result[5:].reshape(4, 5, 4, 4), METACARPAL * PALM, _FINGER_BONES, directions)
     return result
 
 
@@ -128,7 +126,7 @@ def _finger_directions(pose: HandPose) -> Array:
 def _thumb_directions(pose: HandPose) -> Array:
     """Of the three bones, (3, 3): it swings in front of the palm (`oppose` = 1) and bends towards the fingers."""
     direction, inwards = _turned(np.stack([_THUMB_AT_REST, THUMB_BENDS_TO]), _OPPOSING, pose.oppose * _OPPOSED_BY)
-    axis = np.cross(direction, inwards)
+    axis = cross(direction, inwards)
     axis /= np.linalg.norm(axis)
     return np.stack([_turned(direction, axis, bend * pose.bend) for bend in THUMB_BENDS])
 
@@ -136,21 +134,21 @@ def _thumb_directions(pose: HandPose) -> Array:
 def _turned(vectors: Array, axis: Array, angle: float) -> Array:
     """Vectors (..., 3) turned about a unit axis (3,), [rad]: Rodrigues' formula."""
     along = (vectors @ axis)[..., None] * axis
-    return along + math.cos(angle) * (vectors - along) + math.sin(angle) * np.cross(axis, vectors)
+    return along + math.cos(angle) * (vectors - along) + math.sin(angle) * cross(axis, vectors)
 
 
-def _lay_chain(result: Array, start: Array, bones: Array, directions: Array) -> None:
-    """Fill in joints (n + 1, 4, 4) along n bones."""
-    result[0, :3, 3] = start
-    result[1:, :3, 3] = start + np.cumsum(bones[:, None] * directions, axis=0)
-    result[:-1, :3, 0], result[-1, :3, 0] = directions, directions[-1]
-    along = result[:, :3, 0]
-    result[:, 0, 1], result[:, 1, 1] = -along[:, 1], along[:, 0]  # level, across the bone
-    result[:, :3, 1] /= np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)[:, None]
-    result[:, :3, 2] = np.cross(along, result[:, :3, 1])
+def _lay_chains(result: Array, starts: Array, bones: Array, directions: Array) -> None:
+    """Fill in joints (m, n + 1, 4, 4) along m chains of n bones that begin at (m, 3)."""
+    result[:, 0, :3, 3] = starts
+    result[:, 1:, :3, 3] = starts[:, None] + np.cumsum(bones[..., None] * directions, axis=1)
+    result[:, :-1, :3, 0], result[:, -1, :3, 0] = directions, directions[:, -1]
+    along = result[..., :3, 0]
+    result[..., 0, 1], result[..., 1, 1] = -along[..., 1], along[..., 0]  # level, across the bone
+    result[..., :3, 1] /= np.maximum(np.hypot(along[..., 0], along[..., 1]), 1e-9)[..., None]
+    result[..., :3, 2] = cross(along, result[..., :3, 1])
 
 
-_METACARPAL_LENGTHS: Array = (1 - METACARPAL) * np.linalg.norm(PALM, axis=1)
+_FINGER_BONES: Array = np.column_stack([(1 - METACARPAL) * np.linalg.norm(PALM, axis=1), PHALANGES])
 _METACARPALS: Array = PALM / np.linalg.norm(PALM, axis=1, keepdims=True)
 _THUMB_AT_REST: Array = THUMB_AT_REST / np.linalg.norm(THUMB_AT_REST)
 _OPPOSING: Array = np.cross(_THUMB_AT_REST, THUMB_OPPOSED) / np.linalg.norm(np.cross(_THUMB_AT_REST, THUMB_OPPOSED))

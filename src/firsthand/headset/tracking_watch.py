@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import HeadsetError
-from firsthand.headset.hand_frames import back_bend
+from firsthand.headset.hand_frames import back_bends
 from firsthand.headset.hands_sample import WRIST, HandsSample
 
 Array = NDArray[np.floating]
@@ -91,12 +91,20 @@ class TrackingWatch:
             self.duplicates += 1
             return None
         self._last = world_from_head, world_from_joints
-        if not _rigid(world_from_head[None], self.settings.rigid):
+        matrices = np.concatenate([world_from_head[None], world_from_wrists, world_from_joints.reshape(-1, 4, 4)])
+        rigid = _rigid(matrices, self.settings.rigid)
+        if not rigid[0]:
             raise self.refuse("head", _why_no_head(world_from_head))
+        present = rigid[1:3] & rigid[3:].reshape(2, -1).all(axis=1)
+        bends = back_bends(np.where(present[:, None, None], world_from_joints[:, :, :3, 3], 0.0))
         joints = world_from_joints.copy()
         tracked = [True, True]
         for side in (0, 1):
-            fault = self._fault(stamp_ns, world_from_head, world_from_wrists[side], world_from_joints[side], side)
+            if present[side]:
+                points, wrist = world_from_joints[side, :, :3, 3], world_from_wrists[side]
+                fault = self._fault(stamp_ns, world_from_head, wrist, points, float(bends[side]), self._hands[side])
+            else:
+                fault, self._hands[side].wrist = "absent", None
             if fault:
                 tracked[side], joints[side] = False, np.nan
                 self.untracked[side][fault] += 1
@@ -114,21 +122,16 @@ class TrackingWatch:
         same_head, same_joints = self._last
         return np.array_equal(head, same_head, equal_nan=True) and np.array_equal(joints, same_joints, equal_nan=True)
 
-    def _fault(self, stamp_ns: int, head: Array, wrist: Array, joints: Array, side: int) -> str:
-        """Why a hand (25, 4, 4) is not to be believed; empty if it is."""
+    def _fault(self, stamp_ns: int, head: Array, wrist: Array, points: Array, bend: float, hand: _Hand) -> str:
+        """Why a hand, its joints at points (25, 3), is not to be believed; empty if it is."""
         s = self.settings
-        if not (_rigid(joints, s.rigid) and _rigid(wrist[None], s.rigid)):
-            self._hands[side].wrist = None
-            return "absent"
-        points = joints[:, :3, 3]
         from_head = float(np.linalg.norm(points[WRIST] - head[:3, 3]))
         from_wrist = float(np.linalg.norm(points - points[WRIST], axis=1).max())
-        motion = self._motion_fault(stamp_ns, wrist, self._hands[side])
+        motion = self._motion_fault(stamp_ns, wrist, hand)
         if from_head > s.reach or from_wrist > s.hand:
             return "far away"
         if motion:
             return motion
-        bend, hand = back_bend(points, side), self._hands[side]
         hand.backwards = bend > (-s.back_bend if hand.backwards else s.back_bend)
         return "backwards" if hand.backwards else ""
 
@@ -147,13 +150,12 @@ class TrackingWatch:
         return "jumped" if stamp_ns < hand.trusted_ns else ""
 
 
-def _rigid(matrices: Array, tolerance: float) -> bool:
-    """Whether all of (n, 4, 4) are finite rotations and places within 1 km; a lower row is not looked at."""
-    if not np.isfinite(matrices).all() or np.abs(matrices[:, :3]).max() > 1e3:
-        return False
-    rotations = matrices[:, :3, :3]
+def _rigid(matrices: Array, tolerance: float) -> NDArray[np.bool_]:
+    """Which of (n, 4, 4) are finite rotations and places within 1 km; a lower row is not looked at."""
+    plausible = np.isfinite(matrices).all(axis=(1, 2)) & (np.abs(matrices[:, :3]).max(axis=(1, 2)) <= 1e3)
+    rotations = np.where(plausible[:, None, None], matrices[:, :3, :3], 0.0)
     squares = rotations @ np.swapaxes(rotations, 1, 2) - np.eye(3)
-    return bool(np.abs(squares).max() < tolerance and (np.linalg.det(rotations) > 0).all())
+    return (np.abs(squares).max(axis=(1, 2)) < tolerance) & (np.linalg.det(rotations) > 0)
 
 
 def _why_no_head(head: Array) -> str:

@@ -306,7 +306,7 @@ class BodyNode(RunnableNode):
         return topics
 
     def _listen(self) -> None:
-        self.create_subscription(JointState, "joint_command", self._on_command, LATEST)
+        self.create_subscription(JointState, "joint_command", self._on_command, LATEST, raw=True)
         self.create_subscription(MultiDOFJointTrajectory, "action_chunk", self._on_chunk, LATEST, raw=True)
         self.create_subscription(CameraInfo, PICTURES, self._on_picture, LATEST)
         for qos in ESTOP_READERS:
@@ -321,7 +321,7 @@ class BodyNode(RunnableNode):
         chunks, pictures = (self.count_publishers(topic) > 0 for topic in ("action_chunk", PICTURES))
         self._pacing.expect(chunks, pictures)
 
-    def _on_command(self, message: JointState) -> None:
+    def _on_command(self, message: bytes) -> None:
         with self._commands.reading():
             reading = read_joint_state(message, self._joint_names)
             self._command = Command(reading.stamp_ns, reading.positions)

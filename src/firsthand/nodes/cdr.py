@@ -1,12 +1,17 @@
-"""The bytes of a MultiDOFJointTrajectory, written and read with numpy.
+"""The bytes of a MultiDOFJointTrajectory and of a JointState, written and read with numpy.
 
-rclpy fills 28 points of 13 transforms in about 2 ms and reads them back in about 5; here both take some 0.05 ms. The
-layout is plain CDR, little endian, offsets counted after the 4 encapsulation bytes:
+rclpy fills 28 points of 13 transforms in about 2 ms and reads them back in about 5; here both take some 0.05 ms. Of the
+joints, which come 250 times a second on three topics, it makes 0.2 ms each way; here 0.03. The layout is plain CDR,
+little endian, offsets counted after the 4 encapsulation bytes:
 
     header      int32 sec, uint32 nanosec, string frame_id
     joint_names uint32 count, strings
     points      uint32 count, then per point: uint32 count, transforms (aligned to 8), 0 velocities, 0 accelerations,
                 int32 sec, uint32 nanosec
+
+    header      the same
+    name        uint32 count, strings
+    position    uint32 count, doubles (aligned to 8 if there are any); then velocity and effort
 """
 
 import struct
@@ -22,6 +27,8 @@ NANOSECONDS = 1_000_000_000
 ENCAPSULATION = b"\x00\x01\x00\x00"  # plain CDR, little endian
 STAMP = struct.Struct("<iI")
 COUNT = struct.Struct("<I")
+MOST_HEADS = 8  # that are kept
+_KNOWN_HEADS: dict[bytes, tuple[str, tuple[str, ...]]] = {}
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,16 @@ class Trajectory:
     names: tuple[str, ...]  # N bodies
     times_ns: NDArray[np.int64]  # (H,), time_from_start
     transforms: Array  # (H, N, 7): x, y, z, then the quaternion as messages order it, x, y, z, w
+
+
+@dataclass(frozen=True)
+class Joints:
+    """What our joint states carry, as arrays."""
+
+    stamp_ns: int
+    names: tuple[str, ...]  # n joints
+    positions: Array  # (n,)
+    velocities: Array  # (n,), or (0,)
 
 
 def encode(trajectory: Trajectory) -> bytes:
@@ -57,10 +74,32 @@ def decode(raw: bytes) -> Trajectory | None:
     try:
         reader = _Reader(raw)
         stamp_ns = reader.stamp_ns()
-        frame_id = reader.string()
-        names = tuple(reader.string() for _ in range(reader.count(limit=len(raw) // 5)))
+        frame_id, names = reader.head()
         steps = reader.count(limit=len(raw))
         return _decode_points(reader, stamp_ns, frame_id, names, steps)
+    except (struct.error, UnicodeDecodeError, ValueError):
+        return None
+
+
+def encode_joints(joints: Joints) -> bytes:
+    """Serialize a JointState without a frame and without efforts."""
+    data = STAMP.pack(*divmod(joints.stamp_ns, NANOSECONDS)) + _head("", joints.names)
+    for values in (joints.positions, joints.velocities):
+        data += COUNT.pack(len(values))
+        if len(values):
+            data = _aligned(data, 8) + np.asarray(values, dtype="<f8").tobytes()
+    return ENCAPSULATION + data + COUNT.pack(0)
+
+
+def decode_joints(raw: bytes) -> Joints | None:
+    """Read a JointState, or None where the bytes are none."""
+    if raw[:2] != ENCAPSULATION[:2]:
+        return None
+    try:
+        reader = _Reader(raw)
+        stamp_ns = reader.stamp_ns()
+        _, names = reader.head()
+        return Joints(stamp_ns, names, reader.numbers(), reader.numbers())
     except (struct.error, UnicodeDecodeError, ValueError):
         return None
 
@@ -137,6 +176,29 @@ class _Reader:
         if count > limit:
             raise ValueError(f"{count} elements do not fit into {len(self.raw)} bytes")
         return count
+
+    def head(self) -> tuple[str, tuple[str, ...]]:
+        """The frame and the names. A stream says the same ones again and again: those of the first few are kept."""
+        begin = self.offset
+        for known, head in tuple(_KNOWN_HEADS.items()):
+            if self.raw.startswith(known, begin):
+                self.offset += len(known)
+                return head
+        frame_id = self.string()
+        head = frame_id, tuple(self.string() for _ in range(self.count(limit=len(self.raw) // 5)))
+        self.align(4)
+        if len(_KNOWN_HEADS) < MOST_HEADS:
+            _KNOWN_HEADS[self.raw[begin : self.offset]] = head
+        return head
+
+    def numbers(self) -> Array:
+        count = self.count(limit=len(self.raw) // 8)
+        if not count:
+            return np.zeros(0)
+        self.align(8)
+        numbers = np.frombuffer(self.raw, "<f8", count, self.offset)
+        self.offset += numbers.nbytes
+        return numbers
 
     def string(self) -> str:
         length = self.count(limit=len(self.raw))

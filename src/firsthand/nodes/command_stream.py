@@ -8,8 +8,11 @@ There are two sources of targets, both always listened to, of which one is in fo
 When the robot is handed over, the target that was followed last is held until the new source has one, for at most
 `WAIT_FOR_SOURCE`; the step between the two is taken over as an offset and faded out, the longer the larger it is.
 
-A tick is target -> retargeting -> governor. Where there is no target, or the measured joints are old, there is no
-command either: the safety gate of the body then holds. When commands begin again, they begin at the measured joints.
+A tick is target -> retargeting -> governor. Joints are solved for at every second tick, which is more often than any
+source has targets, and in between led there in a straight line: half of the work for 2 ms of delay.
+
+Where there is no target, or the measured joints are old, there is no command either: the safety gate of the body then
+holds. When commands begin again, they begin at the measured joints.
 """
 
 import threading
@@ -42,6 +45,7 @@ TIMING_TOLERANCE_NS = 1000
 LATE_JOINTS_NS = 5 * TICK_NS  # the joints that are known when the gate's state is heard may be so much older than it
 WAIT_FOR_SOURCE_NS = 500_000_000
 HAND_OVER_SPEED, HAND_OVER_TURN = 0.2, 0.8  # [m/s], [rad/s], on average, at which what differs between sources fades
+LAG = 0.018  # [s], of the governor; with the tick that straight lines take, commands trail by 22 ms
 SOLVES_PER_ACTION = 3  # Gauss-Newton steps: neighbouring actions lie close together
 
 
@@ -107,7 +111,7 @@ class CommandStream:
     ) -> None:
         self.idle = "nothing has come yet"  # why there is no command; empty while there is one
         self._model, self._retargeting = model, Retargeting(model)
-        self._governor = Governor(JointLimits.from_model(model), TICK)
+        self._governor = Governor(JointLimits.from_model(model), TICK, LAG)
         self._fade = fade
         self._joints_timeout_ns, self._target_timeout_ns = int(joints_timeout * SECOND), int(target_timeout * SECOND)
         self._observation_timeout = observation_timeout
@@ -124,6 +128,7 @@ class CommandStream:
         self._teleop: StampedHandState | None = None
         self._tick_ns: int | None = None  # of the last tick; None while idle
         self._solution: Array = np.zeros(0)  # (26,), what the retargeting found last: its next start
+        self._halfway: RetargetingResult | None = None  # that solution, on the ticks that are half way to it
         self._lock = threading.Lock()
 
     @property
@@ -203,9 +208,17 @@ class CommandStream:
         if goal is None:
             self.idle = self._why_no_goal(tick_ns)
             return None
-        result = self._retargeting.solve(goal.vector, self._solution, TICK)
-        self._solution = result.q
-        return StreamCommand(tick_ns, self._governor.step(result.q), goal.observation_ns, result)
+        result, joints = self._solve(goal.vector)
+        return StreamCommand(tick_ns, self._governor.step(joints), goal.observation_ns, result)
+
+    def _solve(self, target: Array) -> tuple[RetargetingResult, Array]:
+        """What was found last for the target (54,), and the joints (26,), on the way there, of this tick."""
+        if self._halfway is not None:
+            result, self._halfway = self._halfway, None
+            return result, result.q
+        result = self._halfway = self._retargeting.solve(target, self._solution, 2 * TICK)
+        before, self._solution = self._solution, result.q
+        return result, (before + result.q) / 2
 
     def _ticks_until(self, now_ns: int) -> range:
         """The times of the ticks that are due, rounded: a thread that wakes a little early is not a tick short."""
@@ -217,7 +230,7 @@ class CommandStream:
 
     def _start_at_measured_joints(self) -> None:
         assert self._joints is not None, "a fault otherwise"
-        self._solution = self._joints.positions
+        self._solution, self._halfway = self._joints.positions, None
         self._governor.reset(self._joints.positions)
 
     def _goal(self, now_ns: int) -> _Goal | None:

@@ -132,7 +132,7 @@ class Kinematics(RunnableNode):
 
     # What comes in
 
-    def _on_joints(self, message: JointState) -> None:
+    def _on_joints(self, message: bytes) -> None:
         with self._joints_in.reading():
             reading = read_joint_state(message, self._joint_names)
             if not self._in_simulation:  # there, measurements are the time, and /clock may come after them
@@ -183,7 +183,7 @@ class Kinematics(RunnableNode):
     def _listen(self) -> None:
         self._joints_in, self._chunks_in = Intake(self, "joint_states"), Intake(self, "action_chunk")
         self._targets_in = Intake(self, "teleop/target")
-        self.create_subscription(JointState, "joint_states", self._on_joints, LATEST)
+        self.create_subscription(JointState, "joint_states", self._on_joints, LATEST, raw=True)
         self.create_subscription(MultiDOFJointTrajectory, "action_chunk", self._on_chunk, EVERY, raw=True)
         self.create_subscription(MultiDOFJointTrajectory, "teleop/target", self._on_target, LATEST, raw=True)
         self.create_subscription(String, "gate_state", lambda m: self._stream.set_gate_state(m.data), LATCHED)

@@ -6,6 +6,7 @@ MultiDOFJointTrajectory messages, as the 13 named bodies of `space.bodies`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
@@ -25,6 +26,7 @@ from firsthand.space.hand_state import FRAMES, SIZE, check_vector
 Array = NDArray[np.floating]
 
 SECOND = 1_000_000_000  # [ns]
+NOTHING = np.zeros(0)
 ABSURD = 1e6  # [rad], [rad/s]: beyond it a number is an error of its sender, and squares of it lose all digits
 
 
@@ -108,10 +110,8 @@ def read_chunk(message: bytes | MultiDOFJointTrajectory) -> Chunk:
     return Chunk(trajectory.stamp_ns, vectors, trajectory.times_ns)
 
 
-def write_joint_state(
-    names: Sequence[str], positions: Array, stamp_ns: int, velocities: Array | None = None
-) -> JointState:
-    """A JointState.
+def write_joint_state(names: Sequence[str], positions: Array, stamp_ns: int, velocities: Array | None = None) -> bytes:
+    """A JointState, serialized: `publisher.publish` takes the bytes.
 
     Args:
         names: n joints.
@@ -119,28 +119,29 @@ def write_joint_state(
         stamp_ns: When they were measured, or commanded.
         velocities: (n,), [rad/s].
     """
-    message = JointState(header=Header(stamp=stamp_from_ns(stamp_ns)), name=list(names))
-    message.position = _row(positions, len(names), "positions")
-    if velocities is not None:
-        message.velocity = _row(velocities, len(names), "velocities")
-    return message
+    positions = _row(positions, len(names), "positions")
+    velocities = NOTHING if velocities is None else _row(velocities, len(names), "velocities")
+    return cdr.encode_joints(cdr.Joints(int(stamp_ns), tuple(names), positions, velocities))
 
 
-def read_joint_state(message: JointState, names: Sequence[str]) -> JointReading:
-    """The joints that were asked for, in that order; others in the message are left aside.
+def read_joint_state(message: bytes | JointState, names: Sequence[str]) -> JointReading:
+    """The joints that were asked for, in that order, from a raw subscription's bytes or a typed message; others in it
+    are left aside.
 
     Raises:
         ShapeError: One of `names` is missing, as many positions as names did not come, or they are no angles.
         ModelError: They are of a robot with the other kind of hand.
     """
-    positions = _numbers(message.position, message.name, "positions")
-    velocities = _numbers(message.velocity, message.name, "velocities") if len(message.velocity) else None
-    if message.name != list(names):
-        check_hand(names, message.name)
-        order = order_of(names, message.name)
+    wanted = tuple(names)
+    joints = _read_joints(message)
+    positions = _numbers(joints.positions, joints.names, "positions")
+    velocities = _numbers(joints.velocities, joints.names, "velocities") if len(joints.velocities) else None
+    if joints.names != wanted:
+        check_hand(wanted, joints.names)
+        order = order_of(wanted, joints.names)
         positions = positions[order]
         velocities = None if velocities is None else velocities[order]
-    return JointReading(ns_from_stamp(message.header.stamp), positions, velocities)
+    return JointReading(joints.stamp_ns, positions, velocities)
 
 
 def write_joint_trajectory(names: Sequence[str], positions: Array, stamp_ns: int, rate: float) -> JointTrajectory:
@@ -155,7 +156,7 @@ def write_joint_trajectory(names: Sequence[str], positions: Array, stamp_ns: int
     message = JointTrajectory(header=Header(stamp=stamp_from_ns(stamp_ns)), joint_names=list(names))
     for row, time_ns in zip(positions, due_times_ns(len(positions), rate).tolist(), strict=True):
         point = JointTrajectoryPoint(time_from_start=duration_from_ns(time_ns))
-        point.positions = _row(row, len(names), "positions")
+        point.positions = _row(row, len(names), "positions").tolist()
         message.points.append(point)
     return message
 
@@ -210,15 +211,25 @@ def read_trajectory(message: bytes | MultiDOFJointTrajectory) -> cdr.Trajectory:
     if isinstance(message, MultiDOFJointTrajectory):
         return _from_typed(message)
     fast = cdr.decode(message)
-    return _from_typed(_deserialize(message)) if fast is None else fast
+    return _from_typed(_deserialize(message, MultiDOFJointTrajectory)) if fast is None else fast
 
 
-def _deserialize(raw: bytes) -> MultiDOFJointTrajectory:
+def _read_joints(message: bytes | JointState) -> cdr.Joints:
+    if isinstance(message, bytes):
+        fast = cdr.decode_joints(message)
+        if fast is not None:
+            return fast
+        message = _deserialize(message, JointState)
+    stamp_ns = ns_from_stamp(message.header.stamp)
+    return cdr.Joints(stamp_ns, tuple(message.name), np.array(message.position), np.array(message.velocity))
+
+
+def _deserialize(raw: bytes, kind: Any) -> Any:
     """Let rclpy read what is not in our own layout: a foreign sender's velocities, or garbage."""
     try:
-        return deserialize_message(raw, MultiDOFJointTrajectory)
+        return deserialize_message(raw, kind)
     except Exception as error:  # rclpy raises the C++ layer's own RMWError, which has no public name
-        raise ShapeError(f"expected a MultiDOFJointTrajectory, got {len(raw)} bytes that are none: {error}") from error
+        raise ShapeError(f"expected a {kind.__name__}, got {len(raw)} bytes that are none: {error}") from error
 
 
 def _from_typed(message: MultiDOFJointTrajectory) -> cdr.Trajectory:
@@ -236,13 +247,13 @@ def _from_typed(message: MultiDOFJointTrajectory) -> cdr.Trajectory:
     )
 
 
-def _row(values: Array, size: int, what: str) -> list[float]:
+def _row(values: Array, size: int, what: str) -> Array:
     values = np.asarray(values, dtype=float)
     if values.shape != (size,):
         raise ShapeError(f"expected {size} {what}, one per joint, got shape {values.shape}")
     if not np.isfinite(values).all():
         raise ShapeError(f"expected finite {what}, got NaN or infinity")
-    return values.tolist()
+    return values
 
 
 def _numbers(values: Sequence[float], names: Sequence[str], what: str) -> Array:

@@ -7,13 +7,12 @@ out of a bag or off the wire, is enough to render what happened.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
 from firsthand.errors import SimulationError
-from firsthand.nodes.messages import ns_from_stamp, stamp_from_ns, write_joint_state
+from firsthand.nodes.messages import ns_from_stamp, stamp_from_ns
 from firsthand.simulation.scene_name import SceneName
 
 
@@ -38,9 +37,8 @@ class TrialState:
 
 def write_scene_state(state: SceneState) -> JointState:
     """A `simulation/state` message."""
-    message = write_joint_state(list(state.joints), np.array(list(state.joints.values())), state.stamp_ns)
-    message.header.frame_id = str(state.scene)
-    return message
+    header = Header(stamp=stamp_from_ns(state.stamp_ns), frame_id=str(state.scene))
+    return JointState(header=header, name=list(state.joints), position=list(state.joints.values()))
 
 
 def read_scene_state(message: JointState) -> SceneState:

@@ -60,7 +60,7 @@ class ArmIkSettings:
     self_collision: bool = True
     collision_distance: float = 0.01  # [m], kept between capsules
     collision_range: float = 0.08  # [m], farther pairs are not looked at
-    collision_gain: float = 0.1  # share of the remaining distance that one tick may use up
+    collision_rate: float = 25.0  # [1/s], so fast may the remaining distance be used up
     collision_pairs: int = 12  # at most so many rows
 
 
@@ -151,15 +151,18 @@ class ArmIk:
         hessian.flat[:: len(ARMS) + 1] += np.repeat(damping, 7)
         posture_step = settings.posture_rate * dt * (self._posture - q)
         gradient = -(np.repeat(weights, 3) * errors.values) @ jacobian - settings.damping * posture_step
-        return self._minimise(hessian, gradient, lower, upper)
+        return self._minimise(hessian, gradient, lower, upper, dt)
 
-    def _minimise(self, hessian: Array, gradient: Array, lower: Array, upper: Array) -> tuple[Array, str | None]:
+    def _minimise(
+        self, hessian: Array, gradient: Array, lower: Array, upper: Array, dt: float
+    ) -> tuple[Array, str | None]:
         rows: Array = NO_ROWS
         sense = None
         if self.collision is not None:
             closest = self.collision.closest_now(self.settings.collision_pairs, self.settings.collision_range)
             rows = closest.jacobians
-            may_shrink = self.settings.collision_gain * (closest.distances - self.settings.collision_distance)
+            share = min(self.settings.collision_rate * dt, 1.0)
+            may_shrink = share * (closest.distances - self.settings.collision_distance)
             lower = np.concatenate([lower, -may_shrink])
             upper = np.concatenate([upper, np.full(len(rows), np.inf)])
             sense = np.repeat(np.array([0, SOFT], dtype=np.int32), [len(ARMS), len(rows)])

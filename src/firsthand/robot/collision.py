@@ -103,6 +103,11 @@ class SelfCollision:
         self.arms.update(_arm_joints(q))
         return self._distances()
 
+    def clearance(self, q: Array) -> float:
+        """The distance of the nearest pair, [m], at joints (14,) or (26,)."""
+        self.arms.update(_arm_joints(q))
+        return float(self._results[self._measure()].min_distance)
+
     def closest(self, q: Array, n: int) -> Closest:
         """The `n` nearest pairs at joints (14,) or (26,), with Jacobians."""
         self.arms.update(_arm_joints(q))
@@ -132,9 +137,13 @@ class SelfCollision:
             jacobians=(wrenches @ self.arms.world_jacobian) * self._moves[nearest],
         )
 
-    def _distances(self) -> Array:
+    def _measure(self) -> int:
+        """Which pair is the nearest; the results are then of the joints that `arms` was last updated with."""
         pin.updateGeometryPlacements(self.arms.model, self.arms.data, self._geometry, self._data)
-        pin.computeDistances(self._geometry, self._data)
+        return int(pin.computeDistances(self._geometry, self._data))
+
+    def _distances(self) -> Array:
+        self._measure()
         return np.array([result.min_distance for result in self._results])
 
 

@@ -298,7 +298,7 @@ class SafetyGate:
         if self._command is not None and self._is_old(now_ns, self._command):
             self._command = None  # of another time: a new one is waited for
         self._blend = self._stiffness = 0.0
-        self._accepted_clearance = float(self.collision.distances(self._start).min()) if self.collision else math.inf
+        self._accepted_clearance = self.collision.clearance(self._start) if self.collision else math.inf
         self._enter(GateState.ENGAGING, "starting from the measured pose")
 
     def _why_not_engage(self, measured: Array | None) -> str | None:
@@ -352,7 +352,7 @@ class SafetyGate:
         """Whether the robot may brake like this: far enough from itself, or no deeper than it was going to anyway."""
         if self.collision is None:
             return True
-        clearance = min(float(self.collision.distances(q).min()) for q in braking_path)
+        clearance = min(self.collision.clearance(q) for q in braking_path)
         if clearance < min(self.settings.clearance, self._accepted_clearance):
             self._braked += 1
             return False

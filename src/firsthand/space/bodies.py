@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import ShapeError
-from firsthand.space.hand_state import FINGERTIPS, FRAMES, ROTATIONS, WRIST_POSITIONS, HandState
+from firsthand.space.hand_state import FINGERTIPS, FRAMES, ROTATIONS, SIZE, WRIST_POSITIONS
 from firsthand.space.rotations import (
     matrix_from_quaternion_wxyz,
     matrix_from_rotation_6d,
     quaternion_wxyz_from_matrix,
+    rotation_6d_from_matrix,
 )
 
 Array = NDArray[np.floating]
@@ -65,12 +66,12 @@ def vectors_from_transforms(frame: str, names: Sequence[str], transforms: Array)
         raise ShapeError("expected finite transforms, got NaN or infinity")
     if (np.abs(np.linalg.norm(quaternions, axis=-1) - 1) > QUATERNION_TOLERANCE).any():
         raise ShapeError("expected unit quaternions for the head and the wrists")
+    vectors = np.empty((len(transforms), SIZE))
     rotations = matrix_from_quaternion_wxyz(quaternions[..., XYZW_TO_WXYZ])
-    wrist_poses = np.zeros((len(transforms), 2, 4, 4))
-    wrist_poses[..., :3, :3] = rotations[:, 1:]
-    wrist_poses[..., :3, 3] = transforms[:, 1:3, :3]
-    fingertips = transforms[:, 3:, :3].reshape(-1, 2, 5, 3)
-    return HandState.from_poses(rotations[:, 0], wrist_poses, fingertips).to_vector()
+    vectors[:, ROTATIONS] = rotation_6d_from_matrix(rotations).reshape(-1, 18)
+    vectors[:, WRIST_POSITIONS] = transforms[:, 1:3, :3].reshape(-1, 6)
+    vectors[:, FINGERTIPS] = transforms[:, 3:, :3].reshape(-1, 30)
+    return vectors
 
 
 def order_of(wanted: Sequence[str], came: Sequence[str]) -> list[int]:

@@ -5,6 +5,8 @@
 Quaternions are wxyz here; messages are xyzw and `space/bodies.py` is where the order changes.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,7 +46,7 @@ def matrix_from_rotation_6d(rotation_6d: Array) -> Array:
     orthonormal = orthonormal_rotation_6d(rotation_6d)
     matrix = np.empty((*orthonormal.shape[:-1], 3, 3))
     matrix[..., 0], matrix[..., 1] = orthonormal[..., :3], orthonormal[..., 3:]
-    matrix[..., 2] = _cross(orthonormal[..., :3], orthonormal[..., 3:])
+    matrix[..., 2] = cross(orthonormal[..., :3], orthonormal[..., 3:])
     return matrix
 
 
@@ -78,13 +80,10 @@ def quaternion_wxyz_from_matrix(matrix: Array) -> Array:
 
 def matrix_from_quaternion_wxyz(quaternion_wxyz: Array) -> Array:
     """Rotation matrices (..., 3, 3) of quaternions (..., 4), which are normalised first."""
-    w, x, y, z = np.moveaxis(_unit(np.asarray(quaternion_wxyz, dtype=float)), -1, 0)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    quaternion = _unit(np.asarray(quaternion_wxyz, dtype=float))
+    products = quaternion[..., :, None] * quaternion[..., None, :]
+    batch = quaternion.shape[:-1]
+    return (products.reshape(*batch, 16) @ _PRODUCTS.T).reshape(*batch, 3, 3)  # the rows of P are orthogonal
 
 
 def rotation_vector_from_matrix(matrix: Array) -> Array:
@@ -107,10 +106,13 @@ def matrix_from_rotation_vector(vector: Array) -> Array:
 
 def matrix_from_rpy(roll: float, pitch: float, yaw: float) -> Array:
     """Fixed-axis roll, pitch, yaw as in URDF: Rz(yaw) Ry(pitch) Rx(roll), [rad]."""
-    return (
-        matrix_from_rotation_vector(np.array([0.0, 0.0, yaw]))
-        @ matrix_from_rotation_vector(np.array([0.0, pitch, 0.0]))
-        @ matrix_from_rotation_vector(np.array([roll, 0.0, 0.0]))
+    (cr, cp, cy), (sr, sp, sy) = (map(f, (roll, pitch, yaw)) for f in (math.cos, math.sin))
+    return np.array(
+        [
+            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
+            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
+            [-sp, cp * sr, cp * cr],
+        ]
     )
 
 
@@ -129,6 +131,6 @@ def _dot(a: Array, b: Array) -> Array:
     return np.einsum("...i,...i->...", a, b)[..., None]
 
 
-def _cross(a: Array, b: Array) -> Array:
-    """np.cross for 3-vectors, several times faster on small arrays."""
+def cross(a: Array, b: Array) -> Array:
+    """np.cross of 3-vectors (..., 3), several times faster on small arrays."""
     return a[..., YZX] * b[..., ZXY] - a[..., ZXY] * b[..., YZX]

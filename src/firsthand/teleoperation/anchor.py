@@ -10,6 +10,7 @@ people do in videos and what a policy learns from.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +37,10 @@ class Anchor:
 
     def follow(self, person: Array, now_ns: int) -> Array:
         """Where the robot's hand (4, 4) goes when the person's is at (4, 4)."""
-        turn = rotation_vector_from_matrix(self.robot[:3, :3] @ self.person[:3, :3].T)
-        left = self._left(now_ns, float(np.linalg.norm(turn)) / TURNING)
-        rotation = matrix_from_rotation_vector(left * turn) @ person[:3, :3]
+        left = self._left(now_ns, float(np.linalg.norm(self._turn)) / TURNING)
+        rotation = person[:3, :3]
+        if left > 0:
+            rotation = matrix_from_rotation_vector(left * self._turn) @ rotation
         if self.absolute:
             return pose(rotation, person[:3, 3] + self.remainder(now_ns, self.robot[:3, 3] - self.person[:3, 3]))
         return pose(rotation, self.robot[:3, 3] + self.scale * (person[:3, 3] - self.person[:3, 3]))
@@ -46,6 +48,11 @@ class Anchor:
     def remainder(self, now_ns: int, offset: Array) -> Array:
         """What is left of an offset (3,), [m], that there was when the hands were tied."""
         return self._left(now_ns, float(np.linalg.norm(offset)) / SLOWLY) * offset
+
+    @cached_property
+    def _turn(self) -> Array:
+        """By how much the hands' rotations differed when they were tied, (3,), [rad]."""
+        return rotation_vector_from_matrix(self.robot[:3, :3] @ self.person[:3, :3].T)
 
     def _left(self, now_ns: int, at_least: float) -> float:
         return 1.0 - smooth((now_ns - self.since_ns) / SECOND / max(self.fade, at_least))
