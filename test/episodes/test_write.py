@@ -196,3 +196,20 @@ def test_quality_is_kept_where_the_dataset_has_it(tmp_path, make):
 def test_without_quality_nothing_is_claimed(dataset):
     assert Episodes.open(dataset).episode(0).quality is None
     assert Episodes.open(dataset).embodiment == "robot"
+
+
+def test_a_dataset_of_one_camera_has_the_same_file_for_both_views(tmp_path, make):
+    settings = dataclasses.replace(make.settings, one_camera=True)
+    with EpisodeWriter(tmp_path / "video", settings) as writer:
+        writer.start("watch")
+        for index in range(3):
+            frame = make.frame(0, index)
+            writer.add(dataclasses.replace(frame, images=np.stack([frame.images[0]] * 2)))
+        with pytest.raises(EpisodeError, match="the same picture for both views"):
+            writer.add(make.frame(0, 3))
+        writer.save()
+    left, right = sorted((tmp_path / "video/videos").rglob("*.mp4"))
+    assert left.read_bytes() == right.read_bytes()
+    assert not check_dataset(tmp_path / "video", decode=True).problems
+    stats = json.loads((tmp_path / "video/meta/stats.json").read_text())
+    assert stats["observation.images.left"] == stats["observation.images.right"]

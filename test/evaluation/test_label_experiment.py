@@ -10,7 +10,7 @@ from firsthand.errors import LabelError
 from firsthand.space.frames import pose
 from firsthand.space.hand_state import HandState
 from firsthand.space.rotations import matrix_from_rpy
-from firsthand_training.demonstrations.human.truth import TRUTH_FILE, Truth, save_truth
+from firsthand_training.demonstrations.human.truth import DENSE_FILE, TRUTH_FILE, DenseTruth, Truth, save_truth
 from firsthand_training.episodes.layout import EpisodeSettings
 from firsthand_training.episodes.video import VideoWriter
 from firsthand_training.evaluation.label_experiment import (
@@ -79,6 +79,8 @@ def clip(truth, tmp_path):
     """A folder as `render-hands` leaves it; its video shows nothing."""
     folder = tmp_path / "clips" / "clip_00007"
     save_truth(folder / TRUTH_FILE, truth)
+    table = np.full((N, 480, 640), 0.56, np.float16)
+    save_truth(folder / DENSE_FILE, DenseTruth(table, np.zeros(table.shape, np.uint8)))
     with VideoWriter(folder / "clip_00007.mp4", EpisodeSettings(fps=30, width=64, height=48)) as writer:
         for level in range(N):
             writer.add(np.full((48, 64, 3), 90 + level, np.uint8))

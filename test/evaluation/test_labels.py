@@ -7,12 +7,11 @@ import pytest
 from firsthand.errors import LabelError
 from firsthand.space.hand_state import HandState
 from firsthand.space.rotations import matrix_from_rotation_vector, matrix_from_rpy
-from firsthand_training.demonstrations.human.truth import DenseTruth, Truth, project, save_truth
+from firsthand_training.demonstrations.human.truth import Truth, project, save_truth
 from firsthand_training.evaluation.figures import plot_label_errors
 from firsthand_training.evaluation.label_oracles import (
     substitute,
     true_camera,
-    true_depth,
     true_distance,
     true_keypoints,
 )
@@ -252,13 +251,6 @@ def test_a_hand_outside_the_picture_is_found_by_no_oracle(stages, truth):
     away = replace(truth, keypoints=truth.keypoints + np.array([[[0.0, 0.0]], [[2000.0, 0.0]]]))
     poses = true_keypoints(stages.poses, away)
     np.testing.assert_array_equal(poses.confidence, np.tile([1.0, 0.0], (8, 1)))
-
-
-def test_true_depth_is_in_units_of_the_scene():
-    dense = DenseTruth(np.full((2, 4, 6), 0.5, np.float16), np.zeros((2, 4, 6), np.uint8))
-    np.testing.assert_allclose(true_depth(dense, 1, scale=2.0), 0.25)
-    with pytest.raises(LabelError, match=r"render with --clip\.dense"):
-        true_depth(dense, 2, scale=1.0)
 
 
 def test_true_distances_leave_the_error_across_the_line_of_sight(stages, truth):

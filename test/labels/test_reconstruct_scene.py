@@ -9,9 +9,10 @@ import pytest
 
 from firsthand.errors import LabelError
 from firsthand.space.rotations import angle_between
-from firsthand_training.labels.reconstruct_scene import SceneSettings, reconstruct_scene
+from firsthand_training.labels.reconstruct_scene import reconstruct_scene
 from firsthand_training.labels.scene.camera import KnownCamera
 from firsthand_training.labels.scene.mapping import MappingSettings
+from firsthand_training.labels.scene.settings import SceneSettings
 from firsthand_training.labels.stage_files import Clip, Hands, Scene, load_stage, save_stage
 
 QUICK = SceneSettings(mapping=MappingSettings(corners=250, order=("tracks",)))

@@ -64,7 +64,7 @@ def glide(*steps: float) -> np.ndarray:
 @pytest.mark.parametrize("size", [(320, 240), (640, 480)])
 def test_the_motion_score_is_the_shift_in_pixels_of_640x480_whatever_the_size(tmp_path, write_video, size):
     video = write_video(tmp_path / "video.mp4", windows(glide(0.0, 4.0), size))
-    scores, _ = measure_motion(video, both_in(range(3), 3), np.ones(3, dtype=bool))
+    scores = measure_motion(video, both_in(range(3), 3), np.ones(3, dtype=bool))
     assert scores[0] == pytest.approx(0.0, abs=0.3)
     assert scores[1] == pytest.approx(8.0, rel=0.05)
 
@@ -121,26 +121,38 @@ def test_seven_pixels_at_thirty_hertz_are_static(trim):
     assert trim(glide(*[3.5] * 24), both_in(range(25), 25))[0] == [Clip(0, 25)]
 
 
-def test_a_gap_without_two_hands_is_bridged_only_on_request(trim):
+def test_frames_without_two_hands_are_filtered_out_and_do_not_end_a_stretch(trim):
     present = both_in([*range(8), *range(10, 18)], 18)
-    assert trim(glide(*[0.0] * 17), present)[0] == []
-
-
-def test_a_bridged_gap_is_part_of_the_clip(trim):
-    present = both_in([*range(8), *range(10, 18)], 18)
-    clips, _ = trim(glide(*[0.0] * 17), present, TrimSettings(min_duration=0.4, bridge=0.07))
+    clips, report = trim(glide(*[0.0] * 17), present)
     assert clips == [Clip(0, 18)]
+    assert (report["kept"], report["bridged"], report["left_out"]) == (16, 2, {"no hand": 2})
 
 
-def test_a_gap_longer_than_the_bridge_stays(trim):
-    present = both_in([*range(8), *range(12, 20)], 20)
-    clips, _ = trim(glide(*[0.0] * 19), present, TrimSettings(min_duration=0.4, bridge=0.07))
+def test_they_do_not_count_for_its_length(trim):
+    present = both_in([*range(5), *range(8, 14)], 14)
+    clips, report = trim(glide(*[0.0] * 13), present)  # 14 frames, but 11 of the 12 that are needed
     assert clips == []
+    assert report["left_out"] == {"no hand": 3, "too short": 11}
+
+
+def test_a_camera_that_moved_meanwhile_ends_a_stretch(trim):
+    present = both_in([*range(14), *range(17, 30)], 30)
+    steps = [0.0] * 13 + [6.0, 6.0, 6.0, 6.0] + [0.0] * 12
+    clips, report = trim(glide(*steps), present)
+    assert clips == [Clip(0, 14)]
+    assert report["left_out"]["too much motion"] == 1
+    assert report["motion"][16] == pytest.approx(48.0, rel=0.05)
+
+
+@pytest.mark.parametrize(("bridge", "expected"), [(0.1, []), (0.14, [Clip(0, 20)])])
+def test_a_gap_longer_than_the_bridge_ends_a_stretch(trim, bridge, expected):
+    present = both_in([*range(8), *range(12, 20)], 20)
+    assert trim(glide(*[0.0] * 19), present, TrimSettings(min_duration=0.4, bridge=bridge))[0] == expected
 
 
 def test_no_texture_is_no_homography(tmp_path, write_video):
     flat = [np.full((240, 320, 3), 128, dtype=np.uint8)] * 3
-    scores, _ = measure_motion(write_video(tmp_path / "v.mp4", flat), both_in(range(3), 3), np.ones(3, dtype=bool))
+    scores = measure_motion(write_video(tmp_path / "v.mp4", flat), both_in(range(3), 3), np.ones(3, dtype=bool))
     assert np.isinf(scores).all()
 
 

@@ -6,6 +6,7 @@ with its running number. The row file is renamed into place last: an episode wit
 
 import fcntl
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -63,6 +64,7 @@ class EpisodeWriter:
         self.root = Path(root)
         self.settings = settings or EpisodeSettings()
         self._info = layout.new_info(self.settings)
+        self._seen_keys = IMAGE_KEYS[:1] if self.settings.one_camera else IMAGE_KEYS  # the other is a copy
         self._records: list[EpisodeRecord] = []
         self._tasks: list[str] = []
         self._stats: dict[str, Stats] = {}
@@ -88,8 +90,8 @@ class EpisodeWriter:
             raise EpisodeError("an episode needs a task in words, got an empty one")
         self._task = task
         self._frames = []
-        self._videos = {key: VideoWriter(partial_path(self._video_path(key)), self.settings) for key in IMAGE_KEYS}
-        self._image_stats = {key: ImageStats() for key in IMAGE_KEYS}
+        self._videos = {key: VideoWriter(partial_path(self._video_path(key)), self.settings) for key in self._seen_keys}
+        self._image_stats = {key: ImageStats() for key in self._seen_keys}
 
     def add(self, frame: Frame) -> None:
         """Append one frame.
@@ -101,7 +103,7 @@ class EpisodeWriter:
         if self._task is None:
             raise EpisodeError("no episode to add a frame to; call start(task) first")
         self._check(frame)
-        for key, image in zip(IMAGE_KEYS, frame.images, strict=True):
+        for key, image in zip(self._seen_keys, frame.images, strict=False):
             self._videos[key].add(image)
             self._image_stats[key].add(image)
         self._frames.append(_without_images(frame))
@@ -117,10 +119,11 @@ class EpisodeWriter:
         for key, video in self._videos.items():
             video.close()
             put_in_place(partial_path(self._video_path(key)), self._video_path(key))
+        self._copy_views()
         record = self._record()
         columns = self._columns(record)
         stats = {name: column_stats(values) for name, values in columns.items()}
-        stats |= {key: part.result() for key, part in self._image_stats.items()}
+        stats |= {key: self._image_stats.get(key, self._image_stats[IMAGE_KEYS[0]]).result() for key in IMAGE_KEYS}
         write_frames(record.data_path(self.root), columns)
         write_tasks(self.root, self._tasks)
         write_records(record.meta_path(self.root), [record], [stats])  # from here on the episode exists
@@ -129,6 +132,13 @@ class EpisodeWriter:
         write_summary(self.root, self._info, self._records, len(self._tasks), self._stats)
         self._forget()
         return record.data_path(self.root)
+
+    def _copy_views(self) -> None:
+        """The views that show what the first one does, from its file."""
+        for key in IMAGE_KEYS[len(self._seen_keys) :]:
+            partial = partial_path(self._video_path(key))
+            shutil.copyfile(self._video_path(IMAGE_KEYS[0]), partial)
+            put_in_place(partial, self._video_path(key))
 
     def discard(self) -> None:
         """Drop the episode being written, if there is one."""
@@ -174,6 +184,8 @@ class EpisodeWriter:
         expected = (len(CAMERAS), self.settings.height, self.settings.width, 3)
         if frame.images.shape != expected or frame.images.dtype != np.uint8:
             raise ShapeError(f"expected uint8 images {expected}, got {frame.images.dtype} {frame.images.shape}")
+        if self.settings.one_camera and not np.array_equal(frame.images[0], frame.images[1]):
+            raise EpisodeError("expected the same picture for both views of a dataset of one camera")
         if self.settings.origin and (frame.origin is None or frame.origin.shape != (3,)):
             raise EpisodeError(f"expected the origin of F_R, 3 numbers, got {frame.origin}")
         if self.settings.sigma:

@@ -8,17 +8,22 @@ Everything that is there is left alone, so an interrupted call goes on, and one 
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from firsthand.errors import LabelError
-from firsthand_training.demonstrations.human.truth import TRUTH_FILE, Truth, load_truth
+from firsthand_training.demonstrations.human.clip import measure_clip
+from firsthand_training.demonstrations.human.truth import DENSE_FILE, TRUTH_FILE, DenseTruth, Truth, load_truth
+from firsthand_training.demonstrations.scripted import EXPERTS
 from firsthand_training.episodes.durable import write_text
 from firsthand_training.evaluation.figures import plot_label_errors
-from firsthand_training.evaluation.label_oracles import substitute, true_distance
+from firsthand_training.evaluation.label_oracles import substitute, true_distance, write_true_depth
 from firsthand_training.evaluation.labels import (
     ClipErrors,
     clips_table,
@@ -31,7 +36,7 @@ from firsthand_training.labels.camera_file import ENDING
 from firsthand_training.labels.label_videos import LabelSettings, Spread, run_stages
 from firsthand_training.labels.manifest import Manifest
 from firsthand_training.labels.scale_out import run_locally
-from firsthand_training.labels.stage_files import LABELS, POSES, SCENE, Labels, load_stage, save_stage
+from firsthand_training.labels.stage_files import DEPTH, LABELS, POSES, SCENE, Labels, Scene, load_stage, save_stage
 from firsthand_training.labels.to_robot_frame import RobotFrameSettings, to_robot_frame
 from firsthand_training.labels.trim_clips import TrimSettings
 from firsthand_training.labels.video import open_video
@@ -44,6 +49,7 @@ ORACLES = {  # of the clips whose intrinsics are known
     ("size",): "true size",
     ("distance",): "true depth",
     ("camera",): "true camera",
+    ("camera", "depth"): "true camera, depth map",
     ("keypoints", "size"): "true 2D, size",
     ("keypoints", "size", "camera"): "true 2D, size, camera",
 }
@@ -125,7 +131,7 @@ def apply_oracles(task: OracleTask) -> Path:
     if labels.exists():
         return labels
     truth = load_truth(task.clip / TRUTH_FILE, Truth)
-    substitute(task.stretch, task.output, truth, *(each for each in task.oracles if each not in ("size", "distance")))
+    substitute(task.stretch, task.output, truth, *(each for each in task.oracles if each in ("keypoints", "camera")))
     if "distance" in task.oracles:
         return save_stage(labels, true_distance(load_stage(task.stretch / LABELS, Labels), truth))
     settings = task.settings
@@ -134,7 +140,20 @@ def apply_oracles(task: OracleTask) -> Path:
     if "keypoints" in task.oracles:
         settings = replace(settings, keypoints="joints")  # the truth's are centres of joints
     stamps_ns = open_video(task.clip / f"{task.clip.name}.mp4").stamps_ns
-    return to_robot_frame(stamps_ns, task.output / SCENE, task.output / POSES, labels, settings)
+    scene, poses, depth = task.output / SCENE, task.output / POSES, None
+    if "depth" in task.oracles:
+        settings = replace(settings, method="back_projection")
+        depth = write_true_depth(_true_depths(task.clip), load_stage(scene, Scene), task.output / DEPTH)
+    made = to_robot_frame(stamps_ns, scene, poses, labels, settings, depth)
+    shutil.rmtree(task.output / DEPTH, ignore_errors=True)  # half a megabyte a frame
+    return made
+
+
+def _true_depths(clip: Path) -> Iterable[NDArray[np.floating]]:
+    """Of each frame of a clip (H, W), [m]: as kept when it was rendered, or rendered now."""
+    if (clip / DENSE_FILE).exists():
+        return load_truth(clip / DENSE_FILE, DenseTruth).depth
+    return measure_clip(clip, EXPERTS)
 
 
 def oracle_folder(work: Path, oracles: Sequence[str]) -> Path:

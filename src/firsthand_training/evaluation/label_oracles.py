@@ -7,11 +7,14 @@ camera      scene.npz: intrinsics, path,   keypoints, fit, size
 size        the length of the hand          keypoints, fit, camera
 distance    labels.npz: how far away       keypoints across the line of sight, fit, camera
             each wrist is
-depth       the depth map of a frame       keypoints, camera, and that joints lie beneath what is seen
+depth       the depth map of a frame,      keypoints, camera, and that joints lie beneath what is seen
+            hands included (the paper's
+            way, at its best)
 """
 
+import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +23,9 @@ from numpy.typing import NDArray
 
 from firsthand.errors import LabelError
 from firsthand.space.hand_state import WRIST_POSITIONS, HandState
-from firsthand_training.demonstrations.human.truth import DenseTruth, Truth
+from firsthand_training.demonstrations.human.truth import Truth
+from firsthand_training.episodes.durable import write_text
+from firsthand_training.labels.depth_maps import INDEX, map_path
 from firsthand_training.labels.stage_files import POSES, SCENE, HandPoses, Labels, Scene, load_stage, save_stage
 
 Array = NDArray[np.floating]
@@ -58,20 +63,21 @@ def true_camera(scene: Scene, truth: Truth) -> Scene:
     )
 
 
-def true_depth(dense: DenseTruth, frame: int, scale: float) -> Array:
-    """The depth map (H, W) of a frame as `dense_depth` would leave it, in units of the scene, hands included.
+def write_true_depth(depths: Iterable[Array], scene: Scene, output: Path) -> Path:
+    """Depth maps of a stretch as `dense_depth` would leave them, had it seen everything.
 
     Args:
-        dense: Of the clip.
-        frame: Of the video.
-        scale: [m] of a unit of the scene.
-
-    Raises:
-        LabelError: The clip was rendered without, or is shorter.
+        depths: Of all frames of the video, (H, W), [m].
+        scene: Of the stretch, in metres (`true_camera`).
+        output: The folder of maps.
     """
-    if frame >= len(dense.depth):
-        raise LabelError(f"no true depth of frame {frame}, there is of {len(dense.depth)}; render with --clip.dense")
-    return dense.depth[frame].astype(float) / scale
+    output.mkdir(parents=True)
+    wanted = set(scene.frames.tolist())
+    for frame, depth in enumerate(depths):
+        if frame in wanted:
+            np.savez(map_path(output, frame), depth=depth, confidence=np.ones_like(depth))
+    write_text(output / INDEX, json.dumps({"frames": sorted(wanted), "intrinsics": scene.intrinsics.tolist()}))
+    return output
 
 
 def true_distance(labels: Labels, truth: Truth) -> Labels:

@@ -24,7 +24,7 @@ from firsthand_training.labels.depth.agreement import count_agreeing
 from firsthand_training.labels.depth.colmap import has_patch_match, patch_match
 from firsthand_training.labels.depth.sweep import Source, SweepSettings, sweep_depth
 from firsthand_training.labels.depth.views import Views, choose_sources, relative_poses, widest_baseline
-from firsthand_training.labels.depth_maps import INDEX, DepthMap, load_depth
+from firsthand_training.labels.depth_maps import INDEX, DepthMap, load_depth, map_path
 from firsthand_training.labels.hand_masks import hand_mask
 from firsthand_training.labels.stage_files import Hands, Scene, load_stage
 
@@ -84,9 +84,9 @@ def dense_depth(video: Path, scene: Path, hands: Path, output: Path, settings: D
         patch_match(views, {view: choose_sources(views, view, settings.sources) for view in wanted}, first)
     else:
         for view in wanted:
-            _kept(first / _name(views, view), partial(_swept, views, view, settings))
+            _kept(map_path(first, int(views.frames[view])), partial(_swept, views, view, settings))
     for view in wanted:
-        _kept(output / _name(views, view), partial(_checked, views, view, first, settings))
+        _kept(map_path(output, int(views.frames[view])), partial(_checked, views, view, first, settings))
     _write_index(output, views, settings)
     shutil.rmtree(first)
     return output
@@ -171,10 +171,6 @@ def _fingerprint(views: Views, settings: DepthSettings) -> str:
     parts = (views.frames, views.intrinsics, views.world_from_camera, views.points)
     told = json.dumps(asdict(settings)).encode() + b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
     return hashlib.sha256(told).hexdigest()[:12]
-
-
-def _name(views: Views, view: int) -> str:
-    return f"{views.frames[view]:08d}.npz"
 
 
 def _device(settings: DepthSettings) -> str:

@@ -23,13 +23,18 @@ class DepthMap(NamedTuple):
     confidence: Array  # (H, W), 0 to 1
 
 
+def map_path(output: Path, frame: int) -> Path:
+    """Where the map of a frame is."""
+    return output / f"{frame:08d}.npz"
+
+
 def load_depth(output: Path, frame: int) -> DepthMap:
     """Read the map of one frame; `depth_intrinsics` tells its camera.
 
     Raises:
         LabelError: There is none, or it is damaged.
     """
-    path = output / f"{frame:08d}.npz"
+    path = map_path(output, frame)
     try:
         arrays = read_arrays(path, DepthMap._fields)
         return DepthMap(arrays["depth"].astype(np.float32), arrays["confidence"].astype(np.float32))

@@ -26,9 +26,10 @@ from firsthand_training.labels.dense_depth import DepthSettings, dense_depth
 from firsthand_training.labels.detect_hands import DetectSettings, detect_hands
 from firsthand_training.labels.estimate_hands import EstimateSettings, estimate_hands
 from firsthand_training.labels.manifest import Manifest, Row
-from firsthand_training.labels.reconstruct_scene import SceneSettings, reconstruct_scene
+from firsthand_training.labels.reconstruct_scene import reconstruct_scene
 from firsthand_training.labels.scale_out import Outcome, run_locally, run_on_ray
 from firsthand_training.labels.scene.camera import KnownCamera, intrinsic_matrix
+from firsthand_training.labels.scene.settings import SceneSettings
 from firsthand_training.labels.stage_files import (
     CLIPS,
     DEPTH,

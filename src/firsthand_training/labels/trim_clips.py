@@ -1,8 +1,12 @@
-"""The stretches of a video in which two hands work and the camera keeps almost still (Appendix II-A)."""
+"""The stretches of a video in which two hands work and the camera keeps almost still (Appendix II-A).
+
+The paper filters first, and what is left is the video whose adjacent frames it compares: so neighbours here are a frame
+with two hands and the next one that has them, and frames that were filtered out between them do not end a stretch,
+unless they last longer than `bridge`. They lie in the clip, for the camera's sake, and do not count for its length.
+"""
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,7 +38,7 @@ class TrimSettings:
     min_duration: float = 3.0  # [s], L: 90 frames at 30 Hz
     keep: Literal["longest", "all"] = "longest"  # of the stretches that are long enough
     motion: Literal["static", "any"] = "static"  # `any`: two hands are enough, the camera may move as it likes
-    bridge: float = 0.0  # [s], up to which a gap without two hands is kept in a stretch
+    bridge: float = 0.5  # [s], up to which frames without two hands, filtered out, lie within a stretch
     smooth: int = 1  # pairs, odd: a pair's score is the median of so many; more than 1 forgives single bad homographies
     features: int = 1000  # ORB keypoints of a frame
     ransac_error: float = 3.0  # [px]
@@ -67,8 +71,9 @@ def trim_clips(video: Path, hands: Path, output: Path, settings: TrimSettings = 
         video: Any that PyAV reads.
         hands: From `detect_hands`.
         output: Where `clips.json` goes; left alone if it exists. No stretch may be good enough: then it lists no clip.
-            Its report counts why frames were left out and holds the motion score of every pair, s_t of eq. (1), for
-            frames t and t + 1, [px of a picture of 640x480]; null where it could not be told or was not asked for.
+            Its report counts why frames were left out and holds the motion scores, s_t of eq. (1): the first is of
+            frame 1 against the last one before it that has two hands, [px of a picture of 640x480]; null where it
+            could not be told or was not asked for.
         settings: Thresholds of the paper.
 
     Returns:
@@ -81,43 +86,42 @@ def trim_clips(video: Path, hands: Path, output: Path, settings: TrimSettings = 
         return output
     found = load_stage(hands, Hands)
     both, left_out = two_hands(found)
-    kept = _bridged(both, video, settings)
-    motion, stamps = measure_motion(video, found, kept, settings)
-    if len(stamps) != len(kept):
-        raise LabelError(f"{video} has {len(stamps)} frames, {hands} was made from {len(kept)}; detect hands again")
-    static = _static(motion, stamps, settings, left_out)
-    runs = _runs(kept, static)
-    clips = _choose(runs, stamps, settings, left_out)
-    return save_clips(output, clips, _report(len(kept), clips, left_out, motion))
+    stamps = open_video(video).stamps_ns / SECOND
+    if len(stamps) != len(both):
+        raise LabelError(f"{video} has {len(stamps)} frames, {hands} was made from {len(both)}; detect hands again")
+    near = _near(both, stamps, settings)
+    motion = measure_motion(video, found, both, settings)
+    joined = near & _static(motion, near, stamps, settings, left_out)
+    clips = _choose(_runs(both, joined), both, stamps, settings, left_out)
+    return save_clips(output, clips, _report(both, clips, left_out, motion))
 
 
-def measure_motion(
-    video: Path, hands: Hands, kept: NDArray[np.bool_], settings: TrimSettings = DEFAULT
-) -> tuple[Array, Array]:
-    """Motion scores s_t of a video, eq. (1).
+def measure_motion(video: Path, hands: Hands, kept: NDArray[np.bool_], settings: TrimSettings = DEFAULT) -> Array:
+    """Motion scores s_t of a filtered video, eq. (1).
 
     Args:
         video: Of N frames.
         hands: Found in it; no keypoint is taken from them.
-        kept: (N,), frames between which motion is wanted.
+        kept: (N,), frames that were not filtered out.
         settings: Of features and RANSAC.
 
     Returns:
-        Scores (N - 1,), [px of a picture of 640x480]: infinite without a valid homography, NaN where not asked for,
-        and the time of each frame (N,), [s].
+        (N - 1,), the first of frame 1 against the last one before it that was kept, [px of a picture of 640x480];
+        infinite without a valid homography, NaN where either was filtered out or none is asked for.
     """
+    scores = np.full(max(len(kept) - 1, 0), np.nan)
+    if settings.motion == "any" or np.count_nonzero(kept) < 2:
+        return scores
     orb = cv2.ORB.create(settings.features)
-    stamps: list[float] = []
-    scores: list[float] = []
-    before = None
-    for index, seconds, picture in clip_frames(video):
-        stamps.append(seconds)
-        wanted = settings.motion == "static" and index < len(kept) and bool(kept[index])
-        now = _features(orb, picture, hands, index) if wanted else None
-        if index > 0:
-            scores.append(np.nan if before is None or now is None else motion_score(before, now, settings))
-        before = now
-    return np.array(scores), np.array(stamps)
+    first, last = int(kept.argmax()), len(kept) - int(kept[::-1].argmax())
+    before: Features | None = None
+    for index, _, picture in clip_frames(video, first, last):
+        if kept[index]:
+            now = _features(orb, picture, hands, index)
+            if before is not None:
+                scores[index - 1] = motion_score(before, now, settings)
+            before = now
+    return scores
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def motion_score(first: Features, second: Features, settings: TrimSettings = DEF
     here = first.points[[match.queryIdx for match in matches]]
     there = second.points[[match.trainIdx for match in matches]]
     cv2.setRNGSeed(settings.seed)
-    homography, inliers = cv2.findHomography(here, there, cv2.RANSAC, settings.ransac_error)
+    homography, inliers = cv2.findHomography(here, there, cv2.USAC_ACCURATE, settings.ransac_error)  # LO-RANSAC
     if homography is None or inliers.sum() < settings.min_inliers or inliers.mean() < settings.min_inlier_ratio:
         return UNTOLD
     return float(np.linalg.norm(_anchors_moved(homography, first.size), axis=1).mean())
@@ -177,28 +181,26 @@ def _features(orb: "cv2.ORB", picture: Image, hands: Hands, index: int) -> Featu
     return Features(points, descriptors, (width / unit, height / unit))
 
 
-def _bridged(kept: NDArray[np.bool_], video: Path, settings: TrimSettings) -> NDArray[np.bool_]:
-    """Frames with two hands and the short gaps between them."""
-    if settings.bridge == 0:
-        return kept
-    stamps = open_video(video).stamps_ns / SECOND
-    bridged = kept.copy()
+def _near(kept: NDArray[np.bool_], stamps: Array, settings: TrimSettings) -> NDArray[np.bool_]:
+    """Which frames, from the second on, are kept and follow one that is at most `bridge` after it ended, (N - 1,)."""
+    near = np.zeros(max(len(kept) - 1, 0), dtype=bool)
     good = np.flatnonzero(kept)
-    good = good[good < len(stamps)]
-    for before, after in pairwise(good.tolist()):
-        if stamps[after] - stamps[before + 1] <= settings.bridge + 1e-6:
-            bridged[before:after] = True
-    return bridged
+    gaps = stamps[good[1:]] - stamps[np.minimum(good[:-1] + 1, len(stamps) - 1)]
+    near[good[1:] - 1] = (np.diff(good) == 1) | (gaps <= settings.bridge + 1e-6)
+    return near
 
 
-def _static(motion: Array, stamps: Array, settings: TrimSettings, left_out: Counter[str]) -> NDArray[np.bool_]:
-    """Which pairs may be in one clip, (N - 1,)."""
+def _static(
+    motion: Array, near: NDArray[np.bool_], stamps: Array, settings: TrimSettings, left_out: Counter[str]
+) -> NDArray[np.bool_]:
+    """Which frames, from the second on, may be in one clip with the one kept before, (N - 1,)."""
     if settings.motion == "any":
         return np.ones(len(motion), dtype=bool)
+    # Of the time since the frame before, filtered out or not: over a gap, the camera may move no more than in a step.
     allowed = settings.max_motion * PAPER_RATE * np.diff(stamps)
-    static = _median(motion, settings.smooth) < allowed
-    left_out["too few inliers"] += int(np.isinf(motion).sum())
-    left_out["too much motion"] += int((np.isfinite(motion) & ~static).sum())
+    static: NDArray[np.bool_] = _median(motion, settings.smooth) < allowed
+    left_out["too few inliers"] += int((near & np.isinf(motion)).sum())
+    left_out["too much motion"] += int((near & np.isfinite(motion) & ~static).sum())
     return static
 
 
@@ -214,34 +216,43 @@ def _median(scores: Array, width: int) -> Array:
     return np.where(np.isnan(scores), np.nan, median)
 
 
-def _runs(kept: NDArray[np.bool_], static: NDArray[np.bool_]) -> list[Clip]:
-    """The longest possible runs of kept frames with static pairs between them."""
+def _runs(kept: NDArray[np.bool_], joined: NDArray[np.bool_]) -> list[Clip]:
+    """The longest possible runs that begin and end with a kept frame."""
     runs: list[Clip] = []
     for index in np.flatnonzero(kept).tolist():
-        if runs and runs[-1].last == index and static[index - 1]:
+        if runs and joined[index - 1]:
             runs[-1] = Clip(runs[-1].first, index + 1)
         else:
             runs.append(Clip(index, index + 1))
     return runs
 
 
-def _choose(runs: list[Clip], stamps: Array, settings: TrimSettings, left_out: Counter[str]) -> list[Clip]:
-    """The longest run, or all, that last long enough."""
+def _choose(
+    runs: list[Clip], kept: NDArray[np.bool_], stamps: Array, settings: TrimSettings, left_out: Counter[str]
+) -> list[Clip]:
+    """The longest run, or all, whose kept frames last long enough."""
     period = float(np.median(np.diff(stamps))) if len(stamps) > 1 else 0.0
-    durations = {run: float(stamps[run.last - 1] - stamps[run.first]) + period for run in runs}
+    steps = np.append(np.diff(stamps), period) * kept
+    durations = {run: float(steps[run.first : run.last - 1].sum()) + period for run in runs}
     enough = [run for run in runs if durations[run] >= settings.min_duration - period / 2]
     chosen = enough
     if settings.keep == "longest" and enough:
         chosen = [max(enough, key=lambda run: durations[run])]
-    left_out["too short"] += sum(run.last - run.first for run in runs if run not in enough)
-    left_out["not the longest"] += sum(run.last - run.first for run in enough if run not in chosen)
+    left_out["too short"] += sum(_count(kept, run) for run in runs if run not in enough)
+    left_out["not the longest"] += sum(_count(kept, run) for run in enough if run not in chosen)
     return chosen
 
 
-def _report(frames: int, clips: list[Clip], left_out: Counter[str], motion: Array) -> dict[str, Any]:
+def _count(kept: NDArray[np.bool_], run: Clip) -> int:
+    return int(np.count_nonzero(kept[run.first : run.last]))
+
+
+def _report(kept: NDArray[np.bool_], clips: list[Clip], left_out: Counter[str], motion: Array) -> dict[str, Any]:
+    inside = sum(clip.last - clip.first for clip in clips)
     return {
-        "frames": frames,
-        "kept": sum(clip.last - clip.first for clip in clips),
+        "frames": len(kept),
+        "kept": sum(_count(kept, clip) for clip in clips),
+        "bridged": inside - sum(_count(kept, clip) for clip in clips),
         "left_out": {reason: count for reason, count in sorted(left_out.items()) if count},
         "motion": [round(score, 2) if np.isfinite(score) else None for score in motion.tolist()],
     }

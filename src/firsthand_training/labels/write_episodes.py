@@ -236,7 +236,7 @@ def _frame(labels: Labels, row: int, following: int, quality: float, picture: Im
         action=action,
         joints=np.zeros(0),
         action_joints=np.zeros(0),
-        images=np.stack([picture] * len(CAMERAS)),
+        images=np.broadcast_to(picture, (len(CAMERAS), *picture.shape)),
         quality=quality,
         origin=labels.origin[row],
         sigma=sigma,

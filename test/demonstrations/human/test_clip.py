@@ -7,7 +7,7 @@ from firsthand.errors import LabelError, SimulationError
 from firsthand.space.frames import inverse
 from firsthand.space.hand_state import HandState
 from firsthand.space.rotations import angle_between
-from firsthand_training.demonstrations.human.clip import ClipSettings, render_clip
+from firsthand_training.demonstrations.human.clip import NOTE_FILE, ClipSettings, measure_clip, render_clip
 from firsthand_training.demonstrations.human.head_motion import MOTIONS, move_head
 from firsthand_training.demonstrations.human.truth import DENSE_FILE, TRUTH_FILE, DenseTruth, Truth, load_truth, project
 from firsthand_training.demonstrations.scripted import EXPERTS
@@ -37,6 +37,26 @@ def test_a_frame_of_truth_for_every_frame_of_video(folder, truth):
     assert len(frames) == len(truth.state) == SETTINGS.frames == 3
     assert frames[0].shape == (240, 320, 3)
     assert truth.keypoints.shape == (3, 2, len(KEYPOINTS), 2)
+
+
+def test_depth_of_a_clip_can_be_measured_again_without_its_pictures(folder):
+    dense = load_truth(folder / DENSE_FILE, DenseTruth)
+    again = list(measure_clip(folder, EXPERTS))
+    assert len(again) == SETTINGS.frames
+    np.testing.assert_array_equal(np.array(again).astype(np.float16), dense.depth)
+
+
+def test_depth_of_a_clip_of_other_settings_is_refused(folder, tmp_path):
+    other = tmp_path / folder.name
+    other.mkdir()
+    (other / TRUTH_FILE).write_bytes((folder / TRUTH_FILE).read_bytes())
+    note = (folder / NOTE_FILE).read_text()
+    (other / NOTE_FILE).write_text(note.replace('"seed": 1', '"seed": 2'))
+    with pytest.raises(SimulationError, match="plays differently"):
+        next(measure_clip(other, EXPERTS))
+    (other / NOTE_FILE).write_text("{}")
+    with pytest.raises(SimulationError, match="does not say how"):
+        next(measure_clip(other, EXPERTS))
 
 
 def test_what_is_visible_lies_on_the_hands(folder, truth):

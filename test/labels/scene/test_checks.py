@@ -9,7 +9,7 @@ from firsthand.space.frames import inverse
 from firsthand.space.rotations import matrix_from_rpy
 from firsthand_training.labels.scene.camera import intrinsic_matrix, project
 from firsthand_training.labels.scene.checks import Limits, depth_order, doubts, focal_sigma, triangulation_angles
-from firsthand_training.labels.scene.mapping import Model
+from firsthand_training.labels.scene.model import Model
 
 SIZE = (640, 480)
 

@@ -153,6 +153,33 @@ def render_clip(seed: int, settings: ClipSettings, output: Path, experts: dict[s
     return video
 
 
+def measure_clip(clip: Path, experts: dict[str, ExpertMaker]) -> Iterator[NDArray[np.float32]]:
+    """Exact depth of each frame of a clip that was rendered without: it is played again, and no picture is drawn.
+
+    Args:
+        clip: A folder from `render_clip`.
+        experts: By task (`scripted.EXPERTS`).
+
+    Yields:
+        (H, W), [m], along the optical axis, hands included.
+
+    Raises:
+        SimulationError: The folder holds no clip, or plays differently here than where it was rendered.
+    """
+    truth = load_truth(clip / TRUTH_FILE, Truth)
+    try:
+        told = json.loads((clip / NOTE_FILE).read_text(encoding="utf-8"))
+        seed, settings = int(told.pop("seed")), ClipSettings(**told)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SimulationError(f"{clip / NOTE_FILE} does not say how the clip was made ({error!r})") from error
+    with _Camera(_rehearse(seed, settings, experts), settings, seed) as camera:
+        for frame in range(settings.frames):
+            world_from_wrist, depth = camera.measure(frame)
+            if not np.allclose(world_from_wrist, truth.world_from_wrist[frame], atol=1e-4):
+                raise SimulationError(f"{clip} plays differently here than it was rendered; render it again")
+            yield depth
+
+
 def _is_whole(output: Path, note: str) -> bool:
     """Whether a folder holds this clip.
 
@@ -327,6 +354,11 @@ class _Camera:
             gain = float(np.exp(s.exposure * drift.advance()[0]))
             light /= s.blur
             yield _exposed(light, gain, s.noise, self._rng)
+
+    def measure(self, frame: int) -> tuple[Array, NDArray[np.float32]]:
+        """Wrists (2, 4, 4) in the world and depth (H, W), [m], of a frame."""
+        self._pose(frame)
+        return self._take.scene.wrists(), self._renderer.measure()[0]
 
     def truth(self) -> Truth:
         """Of all frames, once they are filmed."""

@@ -13,6 +13,7 @@ from firsthand.errors import LabelError
 from firsthand.space.frames import inverse
 from firsthand_training.episodes.durable import whole_file
 from firsthand_training.labels.depth.views import Views
+from firsthand_training.labels.depth_maps import map_path
 from firsthand_training.labels.scene.camera import HALF_PIXEL, Array
 
 
@@ -91,7 +92,7 @@ def _range(views: Views) -> tuple[float, float]:
 
 
 def _path(views: Views, view: int, output: Path) -> Path:
-    return output / f"{views.frames[view]:08d}.npz"
+    return map_path(output, int(views.frames[view]))
 
 
 def _image(view: int) -> str:

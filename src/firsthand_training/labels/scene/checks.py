@@ -10,7 +10,7 @@ import numpy as np
 from firsthand.errors import LabelError
 from firsthand.space.frames import inverse
 from firsthand_training.labels.scene.camera import Array, Integers
-from firsthand_training.labels.scene.mapping import Model
+from firsthand_training.labels.scene.model import Model
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,7 @@ class Limits:
     points: int = 60
     reprojection: float = 0.5  # [px] of a picture of 640x480, mean
     focal: tuple[float, float] = (0.4, 1.5)  # widths (of the longer side) of a picture
-    angle: float = 0.7  # [deg], median over the points of the widest between two of their rays
-    angle_known: float = 0.4  # the same where the intrinsics are known
+    angle: float = 0.4  # [deg], median over the points of the widest between two of their rays
     focal_sigma: float = 0.1  # relative, of a focal length that is found
     order: float = 0.0  # rank correlation of distance with lowness in the picture; 1 for cameras that look at anything
 
@@ -52,7 +51,7 @@ def doubts(model: Model, keyframes: int, size: tuple[int, int], known: bool, lim
     if not known and not limits.focal[0] <= focal <= limits.focal[1]:
         found.append(f"focal length {focal:.2f} of the picture's longer side")
     angle = float(np.degrees(np.median(triangulation_angles(model)))) if len(model.points) else 0.0
-    if angle < (limits.angle_known if known else limits.angle):
+    if angle < limits.angle:
         found.append(f"rays meet at {angle:.2f} deg")
     if not known and len(model.points) and (sigma := focal_sigma(model)) > limits.focal_sigma:
         found.append(f"focal length uncertain by {100 * sigma:.0f} %")

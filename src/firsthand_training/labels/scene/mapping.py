@@ -1,14 +1,13 @@
 """Structure from motion over a clip's keyframes, by COLMAP (Schoenberger and Frahm, CVPR 2016; Pan et al., ECCV 2024).
 
-What is mapped are corners followed through the clip (`tracks.py`), or SIFT features of the keyframes as in the paper.
+What is mapped are SIFT features of the keyframes, as in the paper; `small_motion.py` maps corners that were followed.
 Global mapping comes first: over motions of a few centimetres incremental mapping may settle on a camera of three times
 the focal length, with the scene turned inside out. What a mapper returns is believed only if `checks.py` finds nothing.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,14 +15,11 @@ import pycolmap
 from numpy.typing import NDArray
 
 from firsthand.errors import LabelError
-from firsthand_training.labels.scene.camera import HALF_PIXEL, Array, Integers
-from firsthand_training.labels.scene.tracks import Sighting
+from firsthand_training.labels.scene.camera import HALF_PIXEL, Array
+from firsthand_training.labels.scene.model import Model, Prior
 
 Gray = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
-
-MIN_SHARED = 20  # corners of two keyframes that are compared
-
 
 MAX_ERROR = 4.0  # [px], of an observation, when the focal length is adjusted
 
@@ -35,10 +31,9 @@ pycolmap.logging.minloglevel = pycolmap.logging.ERROR.value  # it tells hundreds
 class MappingSettings:
     """How features are found and matched."""
 
-    order: tuple[str, ...] = (
-        "tracks",
-        "sift",
-    )  # what is mapped, until a model is believed; `sift` alone as in the paper
+    order: tuple[str, ...] = ("tracks", "sift")
+    """What is mapped, until a model is believed: corners that were followed, by ourselves; SIFT, by COLMAP, as in the
+    paper."""
     mappers: tuple[str, ...] = ("global",)  # `incremental`, too, for clips that travel far; slow if lost
     corners: int = 500  # followed in each picture
     features: int = 1500  # SIFT, of a picture, the largest first
@@ -57,26 +52,6 @@ class MappingSettings:
             raise LabelError(f"expected 1 or more corners, features, keyframes of overlap and threads, got {self}")
 
 
-class Prior(NamedTuple):
-    """What is known of the camera before it is mapped."""
-
-    intrinsics: Array  # (3, 3), [px]
-    exact: bool  # kept as they are; else the focal length is refined once the scene is there
-
-
-@dataclass(frozen=True)
-class Model:
-    """What a mapper made of the keyframes."""
-
-    frames: Integers  # (M,), registered
-    intrinsics: Array  # (3, 3), [px]
-    camera_from_world: Array  # (M, 4, 4)
-    points: Array  # (P, 3)
-    observed: tuple[Integers, ...]  # for each registered frame, which points it sees
-    pixels: tuple[Array, ...]  # and where, (K, 2)
-    reprojection_error: float  # [px], mean over all observations
-
-
 class Keyframes:
     """Keyframes of a clip in a scratch folder, for COLMAP to read."""
 
@@ -92,7 +67,7 @@ class Keyframes:
         shown = np.where(hidden, 0, 255).astype(np.uint8)
         cv2.imwrite(str(self._masks / f"{_name(frame)}.png"), shown, [cv2.IMWRITE_PNG_COMPRESSION, 1])
 
-    def match_sift(self, camera: Prior) -> "Matches":
+    def match(self, camera: Prior) -> "Matches":
         """Find SIFT features in the keyframes and match them."""
         settings, database = self._settings, self._new_database()
         reader = _reader(camera)
@@ -124,27 +99,6 @@ class Keyframes:
         )
         return Matches(database, self._images, settings, camera)
 
-    def match_tracks(self, sightings: Sequence[Sighting], camera: Prior) -> "Matches":
-        """Take corners that were followed through the clip for matches."""
-        database, pairs = self._new_database(), []
-        pycolmap.Database.open(database).close()  # makes it
-        pycolmap.import_images(database, self._images, camera_mode=pycolmap.CameraMode.SINGLE, options=_reader(camera))
-        with pycolmap.Database.open(database) as tables:
-            identities = {image.name: image.image_id for image in tables.read_all_images()}
-            for sighting in sightings:
-                tables.write_keypoints(identities[_name(sighting.frame)], sighting.pixels + HALF_PIXEL)
-            for first, second in _pairs(len(sightings), self._settings.overlap):
-                one, other = sightings[first], sightings[second]
-                _, here, there = np.intersect1d(one.corners, other.corners, assume_unique=True, return_indices=True)
-                if len(here) >= MIN_SHARED:
-                    names = _name(one.frame), _name(other.frame)
-                    tables.write_matches(identities[names[0]], identities[names[1]], np.stack([here, there], axis=1))
-                    pairs.append(" ".join(names))
-        listed = database.with_suffix(".txt")
-        listed.write_text("\n".join(pairs) + "\n", encoding="utf-8")
-        pycolmap.verify_matches(database, listed, options=_verification(self._settings))
-        return Matches(database, self._images, self._settings, camera, complete=True)
-
     def _new_database(self) -> Path:
         return self._scratch / f"{len(list(self._scratch.glob('*.db')))}.db"
 
@@ -157,7 +111,6 @@ class Matches:
     images: Path
     settings: MappingSettings
     camera: Prior
-    complete: bool = False  # nothing is gained by looking for more matches of the points
 
     def map_globally(self) -> Model | None:
         """The largest model of COLMAP's global mapper; None if it finds none."""
@@ -165,7 +118,6 @@ class Matches:
         options.num_threads = options.mapper.num_threads = self.settings.threads
         options.random_seed = options.mapper.random_seed = self.settings.seed
         options.mapper.bundle_adjustment.refine_focal_length = False
-        options.mapper.skip_retriangulation = self.complete
         pycolmap.set_random_seed(self.settings.seed)
         output = self.database.with_suffix(".global")
         largest = _largest(pycolmap.global_mapping(self.database, self.images, output, options).values())
@@ -202,15 +154,6 @@ def _verification(settings: MappingSettings) -> "pycolmap.TwoViewGeometryOptions
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = settings.seed
     return verification
-
-
-def _pairs(count: int, overlap: int) -> Iterator[tuple[int, int]]:
-    """Neighbours up to `overlap` apart, and those 8, 16, 32, ... apart."""
-    steps = {*range(1, overlap + 1), *(2**power for power in range(3, 12))}
-    for first in range(count):
-        for step in sorted(steps):
-            if first + step < count:
-                yield first, first + step
 
 
 def _largest(found: "Iterable[pycolmap.Reconstruction]") -> "pycolmap.Reconstruction | None":

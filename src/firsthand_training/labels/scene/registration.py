@@ -1,8 +1,9 @@
 """The frames between keyframes, registered against the model by what optical flow carries over to them.
 
-The points that the keyframe before a frame sees, and those that the one after it sees, are followed into the frame
-(Lucas-Kanade, coarse to fine); its pose follows from them with the points held fixed: as exact as the keyframes' own,
-in a tenth of the time that features of its own would take.
+Corners were followed through all frames already (`register_sightings`). Points of SIFT features are followed here
+(`register_frames`): those that the keyframe before a frame sees, and those that the one after it sees, are led into the
+frame (Lucas-Kanade, coarse to fine). Either way the pose follows with the points held fixed: as exact as the keyframes'
+own, in a tenth of the time that features of its own would take.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from firsthand.space.frames import inverse
 from firsthand_training.labels.scene.camera import HALF_PIXEL, Array
 from firsthand_training.labels.scene.flow import follow
-from firsthand_training.labels.scene.mapping import Model
+from firsthand_training.labels.scene.model import Model
+from firsthand_training.labels.scene.tracks import Sighting
 
 Gray = NDArray[np.uint8]
 
@@ -30,6 +32,50 @@ class Sight:
 
     points: Array  # (K, 3)
     pixels: Array  # (K, 2)
+
+
+def register_sightings(model: Model, sightings: Sequence[Sighting], first: int, last: int) -> Array:
+    """Find the pose of every frame of a clip from the corners that it shows.
+
+    Args:
+        model: Of the keyframes, of corners.
+        sightings: Of frames of the clip.
+        first: Frame.
+        last: Frame, not included.
+
+    Returns:
+        world_from_camera (N, 4, 4) in the model's frame; NaN where too few points are seen.
+    """
+    poses = np.full((last - first, 4, 4), np.nan)
+    poses[model.frames - first] = inverse(model.camera_from_world)
+    point_of = np.full(1 + max(int(s.corners.max(initial=-1)) for s in sightings), -1)
+    point_of[model.corners] = np.arange(len(model.corners))
+    camera, registered = _colmap_camera(model), set(model.frames.tolist())
+    for sighting in sightings:
+        if sighting.frame not in registered:
+            known = point_of[sighting.corners] >= 0
+            sight = Sight(model.points[point_of[sighting.corners[known]]], sighting.pixels[known])
+            nearest = model.camera_from_world[int(np.abs(model.frames - sighting.frame).argmin())]
+            pose = _refine(sight, camera, nearest)
+            if pose is not None:
+                poses[sighting.frame - first] = pose
+    return poses
+
+
+def _refine(sight: Sight, camera: "pycolmap.Camera", start: Array) -> Array | None:
+    """world_from_camera (4, 4) of a frame whose camera_from_world is about `start`; most points are where they were."""
+    if len(sight.points) < MIN_POINTS:
+        return None
+    every = np.ones(len(sight.points), dtype=bool)
+    pixels = sight.pixels + HALF_PIXEL
+    found = pycolmap.refine_absolute_pose(pycolmap.Rigid3d(start[:3]), pixels, sight.points, every, camera)
+    if found is None:
+        return None
+    pose = np.eye(4)
+    pose[:3] = found["cam_from_world"].matrix()
+    in_camera = sight.points @ pose[:3, :3].T + pose[:3, 3]
+    off = np.linalg.norm(np.asarray(camera.img_from_cam(in_camera)) - pixels, axis=1)
+    return inverse(pose) if np.count_nonzero(off < MAX_ERROR) >= MIN_POINTS else None
 
 
 def register_frames(model: Model, pictures: Iterator[tuple[int, Gray]], first: int, last: int, seed: int) -> Array:

@@ -22,6 +22,7 @@ APART = 0.012  # of the picture's longer side, between corners
 QUALITY = 0.004  # of the best corner's, at least
 LOST = 3.0  # [px], between where a corner was led to and where it looks as at first
 ASTRAY = 0.3  # [px], of a corner that is led there and back
+REFILL = 0.85  # of the corners that there were when the last ones began: with fewer left, new ones begin
 UNLIKE = 12.0  # grey levels, mean difference from how it looked
 
 
@@ -34,16 +35,24 @@ class Sighting(NamedTuple):
 
 
 @dataclass
-class _Born:
-    """Corners first seen in one keyframe, and where those that are left are now."""
+class _Alive:
+    """Corners that are followed."""
 
-    gray: Gray
-    corners: Integers
-    start: Array
-    now: Array
+    corners: Integers  # (K,)
+    birth: Integers  # (K,), number of the keyframe that showed each first
+    start: Array  # (K, 2), [px], where it was there
+    now: Array  # (K, 2), [px]
 
     def keep(self, kept: NDArray[np.bool_]) -> None:
-        self.corners, self.start, self.now = self.corners[kept], self.start[kept], self.now[kept]
+        """Forget the others."""
+        self.corners, self.birth = self.corners[kept], self.birth[kept]
+        self.start, self.now = self.start[kept], self.now[kept]
+
+    def add(self, first: int, frame: int, fresh: Array) -> None:
+        """Begin to follow corners (F, 2) of a frame, counted from `first`."""
+        self.corners = np.concatenate([self.corners, first + np.arange(len(fresh))])
+        self.birth = np.concatenate([self.birth, np.full(len(fresh), frame)])
+        self.start, self.now = np.concatenate([self.start, fresh]), np.concatenate([self.now, fresh])
 
 
 def track_corners(frames: Iterable[tuple[int, Gray, Mask]], keyframes: set[int], corners: int = 800) -> list[Sighting]:
@@ -58,58 +67,62 @@ def track_corners(frames: Iterable[tuple[int, Gray, Mask]], keyframes: set[int],
         What each frame from the first keyframe on shows, in order. Between keyframes corners are where flow led them.
     """
     sightings: list[Sighting] = []
-    alive: list[_Born] = []
+    alive = _Alive(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2)), np.zeros((0, 2)))
+    births: dict[int, Gray] = {}
     before: Gray | None = None
-    count = 0
+    count = most = 0
     for number, gray, hidden in frames:
-        for born in alive:
-            kept, now = follow(before if before is not None else gray, gray, born.now)
-            born.keep(kept)
-            born.now = now
-            if number in keyframes:
-                _compare(born, gray)
-            born.keep(~_at(hidden, born.now))
+        if before is not None and len(alive.now):
+            kept, now = follow(before, gray, alive.now)
+            alive.keep(kept)
+            alive.now = now
         if number in keyframes:
-            fresh = _new_corners(gray, hidden, [born.now for born in alive], corners)
-            alive = [born for born in alive if len(born.corners)]
-            alive.append(_Born(gray, count + np.arange(len(fresh)), fresh, fresh.copy()))
-            count += len(fresh)
-        if alive:
-            seen, places = (np.concatenate([getattr(born, name) for born in alive]) for name in ("corners", "now"))
-            sightings.append(Sighting(number, seen, places))
+            _compare(alive, births, gray)
+        alive.keep(~_at(hidden, alive.now))
+        if number in keyframes and len(alive.corners) <= REFILL * most:
+            fresh = _new_corners(gray, hidden, alive.now, corners)
+            alive.add(count, number, fresh)
+            count, most = count + len(fresh), len(alive.corners)
+            if len(fresh):
+                births[number] = gray
+        if sightings or number in keyframes:
+            sightings.append(Sighting(number, alive.corners, alive.now))
         before = gray
     return sightings
 
 
-def _compare(born: _Born, gray: Gray) -> None:
-    """Put corners where they look as they did at first; drop those that do not."""
-    if not len(born.now):
-        return
-    start, guess = (pixels.astype(np.float32)[:, None] for pixels in (born.start, born.now))
-    end, found, unlike = _led(born.gray, gray, start, guess.copy())
-    # Back again from a pixel aside: what slides along an edge does not come back to where it began.
-    back, returned, _ = _led(gray, born.gray, end, start + np.float32(1.0))
-    kept = found[:, 0].astype(bool) & returned[:, 0].astype(bool) & (unlike[:, 0] < UNLIKE)
-    kept &= np.linalg.norm(end - guess, axis=2)[:, 0] < LOST
-    kept &= np.linalg.norm(back - start, axis=2)[:, 0] < ASTRAY
-    born.now = end[:, 0].astype(float)
-    born.keep(kept)
+def _compare(alive: _Alive, births: dict[int, Gray], gray: Gray) -> None:
+    """Put corners where they look as they did at first; drop those that do not, and pictures that none is left of."""
+    kept = np.zeros(len(alive.corners), dtype=bool)
+    for birth in list(births):
+        of = np.flatnonzero(alive.birth == birth)
+        if not len(of):
+            del births[birth]
+            continue
+        start, guess = (pixels[of].astype(np.float32)[:, None] for pixels in (alive.start, alive.now))
+        end, found, unlike = _led(births[birth], gray, start, guess.copy())
+        # Back again from a pixel aside: what slides along an edge does not come back to where it began.
+        back, returned, _ = _led(gray, births[birth], end, start + np.float32(1.0))
+        good = found[:, 0].astype(bool) & returned[:, 0].astype(bool) & (unlike[:, 0] < UNLIKE)
+        good &= np.linalg.norm(end - guess, axis=2)[:, 0] < LOST
+        good &= np.linalg.norm(back - start, axis=2)[:, 0] < ASTRAY
+        kept[of], alive.now[of] = good, end[:, 0]
+    alive.keep(kept)
 
 
 def _led(before: Gray, after: Gray, pixels: Array, guess: Array) -> tuple[Array, Array, Array]:
     """Optical flow from near where it ends."""
     flags = cv2.OPTFLOW_USE_INITIAL_FLOW
-    return cv2.calcOpticalFlowPyrLK(before, after, pixels, guess, winSize=WINDOW, maxLevel=1, flags=flags)
+    return cv2.calcOpticalFlowPyrLK(before, after, pixels, guess, winSize=WINDOW, maxLevel=0, flags=flags)
 
 
-def _new_corners(gray: Gray, hidden: Mask, taken: list[Array], corners: int) -> Array:
+def _new_corners(gray: Gray, hidden: Mask, taken: Array, corners: int) -> Array:
     """Corners (K, 2) away from those that are followed already."""
     apart = APART * max(gray.shape)
     free = np.where(hidden, 0, 255).astype(np.uint8)
-    old = np.concatenate([np.zeros((0, 2)), *taken])
-    for x, y in old.round().astype(int).tolist():
+    for x, y in taken.round().astype(int).tolist():
         cv2.circle(free, (x, y), round(apart), 0, -1)
-    wanted = corners - len(old)
+    wanted = corners - len(taken)
     if wanted <= 0:
         return np.zeros((0, 2))
     found = cv2.goodFeaturesToTrack(gray, wanted, QUALITY, apart, mask=free)
