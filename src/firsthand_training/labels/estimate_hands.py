@@ -5,7 +5,8 @@ not free, in the boxes of `detect_hands`, and gives MANO parameters as well.
 
 Why again: the network is followed from frame to frame in regions made of its own keypoints. On a hand that holds
 something and is seen from its thumb it puts the wrist too near, the next region is too small, and there it stays. Wider
-regions, moved towards the wrist, get it out of there; and how much looks differ says how far to believe them.
+regions, moved towards the wrist, get it out of there; in a mirror it errs otherwise; and how much looks differ says how
+far to believe them.
 """
 
 from collections.abc import Iterator
@@ -29,10 +30,10 @@ Array = NDArray[np.floating]
 Integers = NDArray[np.int64]
 
 BACKENDS = ("landmarks", "wilor")
-WIDER = ((1.3, 0.15), (1.6, 0.15))
-"""How much larger, and by which share of its side moved towards the wrist, a hand's region is for further looks.
-`mediapipe_bias.npz` is of these: after a change it has to be made anew."""
-AGREEING = 2  # looks of three that must find a hand where the detector has lost it
+LOOKS = ((1.3, 0.15, False), (1.6, 0.15, False), (1.0, 0.0, True))
+"""Further looks at a hand: how much larger its region is, by which share of its side moved towards the wrist, and
+whether in a mirror. `mediapipe_bias.npz` is of these: after a change it has to be made anew."""
+AGREEING = 3  # looks of four that must find a hand where the detector has lost it
 SAME_PLACE = 0.25  # mean distance of keypoints over a hand's size, below which left and right are the same hand
 
 
@@ -128,7 +129,7 @@ def _with_landmarks(video: Video, clip: Clip, seen: _Seen, settings: EstimateSet
     for frame, picture in _pictures(video, clip, there):
         for side in np.flatnonzero(there[frame]):
             place = places[frame, side]
-            looks = _look_wider(network, picture, place)
+            looks = _look_again(network, picture, place)
             if detected[frame, side]:
                 looks.append(Hand(place, float(seen.score[frame, side]), 0.5))
             else:
@@ -145,10 +146,10 @@ def _with_landmarks(video: Video, clip: Clip, seen: _Seen, settings: EstimateSet
     return _poses(clip, keypoints, confidence, depths=depths, spread=spread)
 
 
-def _look_wider(network: LandmarkNetwork, picture: Picture, place: Array) -> list[Hand]:
-    """What the network says of a hand with keypoints about there (21, 2), in wider regions."""
+def _look_again(network: LandmarkNetwork, picture: Picture, place: Array) -> list[Hand]:
+    """What the network says of a hand with keypoints about there (21, 2), look by look."""
     region = region_of_keypoints(place)
-    return [network.look(picture, region.wider(*how)) for how in WIDER]
+    return [network.look(picture, region.wider(factor, back), mirrored) for factor, back, mirrored in LOOKS]
 
 
 def _with_wilor(video: Video, clip: Clip, seen: _Seen, settings: EstimateSettings) -> HandPoses:

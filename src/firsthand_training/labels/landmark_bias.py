@@ -28,8 +28,8 @@ Integers = NDArray[np.int64]
 
 SAID, OFF, CAUSES = 65, 63, 4  # 42 numbers of keypoints, 21 of depths, spread and presence; keypoints and depths
 STRETCH = 1.9  # MediaPipe's depths are this much too small (11 rendered clips)
-WIDTH = 0.01  # of the kernel: exp(-WIDTH * squared distance), numbers in standard deviations
-NOISE = 0.3  # variance of what such a process cannot explain, over that of what it can
+WIDTH = 0.005  # of the kernel: exp(-WIDTH * squared distance), numbers in standard deviations
+NOISE = 0.05  # variance of what such a process cannot explain, over that of what it can
 NARROWEST = 0.005  # standard deviation of a number; those that hardly vary tell no hands apart
 LEAST = 1e-4  # variance of any number, in sizes of the hand squared
 FILE = Path(__file__).parent / "mediapipe_bias.npz"
@@ -103,10 +103,11 @@ class LandmarkBias:
         return np.linalg.inv(_kernel(self._known, self._known) + NOISE * np.eye(len(self.said)))
 
     def save(self, path: Path) -> Path:
-        """Write it, in half precision."""
+        """Write it, hands in half precision."""
         with whole_file(path) as partial, partial.open("wb") as file:
-            half = {field.name: getattr(self, field.name).astype(np.float16) for field in fields(self)[:2]}
-            np.savez_compressed(file, variance=self.variance, **half)
+            np.savez_compressed(
+                file, said=self.said.astype(np.float16), off=self.off.astype(np.float16), variance=self.variance
+            )
         return path
 
     @classmethod
@@ -190,13 +191,13 @@ def _causes(said: Array, strange: Array) -> Array:
 
 def _positive_fit(causes: Array, squares: Array) -> Array:
     """Coefficients (C, K), none negative, least squares: causes (M, C) @ coefficients = squares (M, K)."""
-    scale = causes.std(axis=0) + causes.mean(axis=0)
+    scale = np.maximum(causes.std(axis=0) + causes.mean(axis=0), np.finfo(float).tiny)  # 0: a cause that never was
     gram, right = (causes / scale).T @ (causes / scale), (causes / scale).T @ squares
     found = np.tile(squares.mean(axis=0) / causes.shape[1], (causes.shape[1], 1))
     for _ in range(200):
         for row in range(len(found)):
             rest = right[row] - gram[row] @ found + gram[row, row] * found[row]
-            found[row] = np.maximum(rest / gram[row, row], 0.0)
+            found[row] = np.maximum(rest / max(gram[row, row], LEAST), 0.0)
     found[0] = np.maximum(found[0], LEAST * scale[0])
     return found / scale[:, None]
 

@@ -20,6 +20,7 @@ from firsthand.errors import LabelError
 from firsthand.space.hand_state import HandState
 from firsthand.space.rotations import matrix_from_rpy
 from firsthand_training.labels.fit_hands import FitSettings
+from firsthand_training.labels.hand_height import HEIGHT_SIGMA, level_hands
 from firsthand_training.labels.hand_size import Scale, SizeSettings, hand_size, scene_scale
 from firsthand_training.labels.landmarks import OFFSETS
 from firsthand_training.labels.metric_hands import CameraHands, back_projected_hands, rig_hands
@@ -50,6 +51,8 @@ class RobotFrameSettings:
     """Gaps up to this long are filled from both sides, [s]; they stay marked as not measured."""
     proportion_sigma: float = 0.05
     """Spread of the logarithm of a bone's length among people, size taken out."""
+    height_sigma: float = HEIGHT_SIGMA
+    """Of one wrist's height over the other's, [m]: the surer hand tells how far away the other is."""
     depth_sigma: float = 0.35
     """Of a depth map on hands, relative; measured for depth from motion on moving hands."""
     fit: FitSettings = field(default_factory=FitSettings)
@@ -64,7 +67,7 @@ class RobotFrameSettings:
             raise LabelError(f"no table of keypoint offsets for {self.keypoints!r}; there are {', '.join(OFFSETS)}")
         if len(self.eyes_in_camera) != 3 or not np.isfinite([*self.eyes_in_camera, self.camera_pitch]).all():
             raise LabelError(f"expected three finite numbers for eyes_in_camera and one for camera_pitch, got {self}")
-        if self.bridge < 0 or self.proportion_sigma <= 0 or self.depth_sigma <= 0:
+        if self.bridge < 0 or min(self.proportion_sigma, self.height_sigma, self.depth_sigma) <= 0:
             raise LabelError(f"expected a bridge of 0 s or more and positive sigmas, got {self}")
 
     @property
@@ -133,7 +136,9 @@ def label_clip(
     size = hand_size(rig, poses, scene, settings.size, right)
     unit = scene_scale(rig, poses, scene, size, settings.size)
     if settings.method == "rig":
-        hands = rig.scaled(size.factor)
+        up = scene.world_from_camera[:, 2, :3]
+        tilt = float(np.nan_to_num(scene.gravity_sigma[0]))
+        hands = level_hands(rig.scaled(size.factor), up, tilt, settings.height_sigma)
     else:
         if depth is None:
             raise LabelError("method `back_projection` needs depth maps: run dense_depth and pass its folder")

@@ -15,7 +15,7 @@ from firsthand_training.labels.hand_networks import packages
 from firsthand_training.labels.hand_networks.landmarks import LandmarkNetwork
 from firsthand_training.labels.hand_networks.palms import PalmDetector, views
 from firsthand_training.labels.hand_networks.prepare import find_ssd_graph, landmark_graph, palm_graph
-from firsthand_training.labels.hand_networks.regions import Picture
+from firsthand_training.labels.hand_networks.regions import Picture, Region
 from firsthand_training.labels.hand_networks.ssd import SsdDetector
 
 TIPS = {  # of the left and the right hand, wrist first, where the renderer put them, [px]
@@ -87,6 +87,17 @@ def test_a_box_leads_to_the_hand_whichever_way_the_picture_is_turned(picture, si
     hand = LandmarkNetwork.load().search(Picture(image), box, 0.95)
     assert hand.presence > 0.9
     assert np.median(np.linalg.norm(hand.keypoints[list(POINTS)] - points, axis=1)) < 14
+
+
+def test_a_look_in_a_mirror_is_answered_for_the_picture_as_it_is(picture):
+    network, (x, y) = LandmarkNetwork.load(), np.mean(TIPS[1], axis=0)
+    flipped = Picture(np.ascontiguousarray(picture.image[:, ::-1]))
+    plain = network.look(picture, Region(x, y, 240.0, 0.3))
+    mirrored = network.look(flipped, Region(picture.width - 1 - x, y, 240.0, -0.3), mirrored=True)
+    np.testing.assert_allclose(mirrored.keypoints, [picture.width - 1, 0] + plain.keypoints * [-1, 1], atol=0.5)
+    np.testing.assert_allclose(mirrored.depths, plain.depths, atol=1.0)
+    assert mirrored.right == pytest.approx(1 - plain.right, abs=0.02)
+    assert off_by(network.look(picture, Region(x, y, 240.0, 0.3), mirrored=True), 1) < 14
 
 
 def test_the_ssd_finds_both_hands(picture):

@@ -55,18 +55,30 @@ class LandmarkNetwork:
         """
         return cls(open_session(landmark_graph(), runtime))
 
-    def look(self, picture: Picture, region: Region) -> Hand:
+    def look(self, picture: Picture, region: Region, mirrored: bool = False) -> Hand:
         """The hand in a region; `presence` says whether it is one.
 
         The network's number is high for right hands in pictures that are not mirrored; the labels that MediaPipe gives
         it are for selfies, and the other way round.
+
+        Args:
+            picture: The picture.
+            region: Where.
+            mirrored: Whether the network sees it in a mirror: what it says of a left hand there errs otherwise than
+                what it says of the right one that it is. The answer is of the picture as it is.
         """
-        crop = picture.cut(region, LANDMARK_SIZE)[None]
-        keypoints, presence, handedness = self.session.run(["keypoints", "presence", "handedness"], {"pictures": crop})
-        found = keypoints.reshape(21, 3).astype(np.float64)
+        crop = picture.cut(region, LANDMARK_SIZE)
+        if mirrored:
+            crop = np.ascontiguousarray(crop[:, ::-1])
+        keypoints, presence, handedness = self.session.run(
+            ["keypoints", "presence", "handedness"], {"pictures": crop[None]}
+        )
+        found, right = keypoints.reshape(21, 3).astype(np.float64), float(handedness.item())
         points, depths = found[:, :2] - 0.5, found[:, 2] - found[0, 2]  # its 0 is the edge of the first pixel
+        if mirrored:
+            points[:, 0], right = LANDMARK_SIZE - 1 - points[:, 0], 1 - right
         pixels = region.to_picture(points, LANDMARK_SIZE)
-        return Hand(pixels, float(presence.item()), float(handedness.item()), depths * region.side / LANDMARK_SIZE)
+        return Hand(pixels, float(presence.item()), right, depths * region.side / LANDMARK_SIZE)
 
     def look_closer(self, picture: Picture, region: Region) -> Hand:
         """As `look`, then once more where the keypoints say the hand is; the surer of the two."""
