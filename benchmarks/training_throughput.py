@@ -19,7 +19,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from firsthand.space.hand_state import SIZE
-from firsthand_training.experiments.methods import METHODS, SIZES, find_method
+from firsthand_training.experiments.methods import METHODS, SIZES, Size, find_method
 from firsthand_training.training.train import TrainSettings
 from firsthand_training.training.windows import Batch, WindowSettings
 
@@ -57,10 +57,10 @@ def main() -> None:
     print_table(contenders, measure(contenders, arguments.rounds, device), peak)
 
 
-def prepare(name: str, size: str, batch: int, device: torch.device) -> Contender:
+def prepare(name: str, size: Size, batch: int, device: torch.device) -> Contender:
     """A method with its network, its optimiser and a batch."""
     torch.manual_seed(0)
-    settings = find_method(name, "gpu" if size == "gpu" else "cpu").train
+    settings = find_method(name, size).train
     network = settings.method.build().to(device).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5)
     windows = made_up(settings.method.window, batch or settings.micro_batch, device)

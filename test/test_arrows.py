@@ -53,11 +53,12 @@ RUNTIME = {
 OFFLINE = {
     "episodes": set(),
     "hand_bones": set(),
+    "metrics": set(),
     "labels": {"episodes", "hand_bones"},
     "demonstrations": {"episodes", "hand_bones"},
     "models": set(),
-    "training": {"episodes", "models"},
-    "evaluation": {"episodes", "labels", "demonstrations"},
+    "training": {"episodes", "metrics", "models"},
+    "evaluation": {"episodes", "metrics", "labels", "demonstrations"},
     "experiments": {"episodes", "models", "training", "evaluation"},
     "command": {"episodes", "labels", "demonstrations", "models", "training", "evaluation", "experiments"},
 }

@@ -5,6 +5,7 @@ FirsthandError
 ├── FrameNotFound         a name that the robot model does not have
 ├── ModelError            the robot description is not what the code expects
 ├── CheckpointError       a checkpoint folder that is missing, damaged or of another convention
+├── TrainingError         a training run that cannot go on as it is
 ├── EpisodeError          a dataset folder that is missing, damaged or of another convention
 ├── BagError              a bag that is missing, truncated or has no such topic
 ├── LaunchError           a launch file that our runner cannot start
@@ -51,6 +52,10 @@ class ModelError(FirsthandError, ValueError):
 
 class CheckpointError(FirsthandError, ValueError):
     """A checkpoint folder is missing, damaged or of another convention."""
+
+
+class TrainingError(FirsthandError, RuntimeError):
+    """A training run cannot go on as it is."""
 
 
 class EpisodeError(FirsthandError, ValueError):

@@ -5,6 +5,7 @@ import torch
 
 from firsthand.errors import FirsthandError
 from firsthand_training.experiments.methods import METHODS, SIZES, find_method
+from firsthand_training.experiments.scales import SCALES
 from firsthand_training.training.methods.registry import describe_method, rebuild_method
 from firsthand_training.training.windows import Batch
 
@@ -78,6 +79,23 @@ def test_every_small_method_learns_from_a_batch_and_is_rebuilt_from_its_descript
     assert torch.isfinite(losses.total)
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
     assert rebuild_method(describe_method(method)) == method
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_sizes_grow(name):
+    with torch.device("meta"):
+        networks = [find_method(name, size).train.method.build() for size in SIZES]
+    counts = [sum(parameter.numel() for parameter in network.parameters()) for network in networks]
+    assert SIZES == ("cpu", "medium", "gpu")
+    assert 2 * counts[0] < counts[1] < counts[2] / 2
+
+
+def test_every_scale_has_networks_of_its_size():
+    for name, scale in SCALES.items():
+        assert scale.size in SIZES
+        if name in SIZES:
+            assert scale.size == name
+            assert scale.steps == find_method("ours", scale.size).train.steps or name == "cpu"
 
 
 def test_hat_has_the_published_size():

@@ -8,7 +8,7 @@ from firsthand.policy.checkpoint import sha256
 from firsthand_training.command import parse
 from firsthand_training.experiments.plan import claim, plan
 from firsthand_training.experiments.scales import SCALES
-from firsthand_training.experiments.tables import TABLE_1, TABLE_2, TABLES, find_table
+from firsthand_training.experiments.tables import TABLE_1, TABLE_2, TABLES, TASKS, find_table
 
 SMOKE = SCALES["smoke"]
 
@@ -33,6 +33,34 @@ def test_no_work_is_planned_twice(tmp_path):
 
 def test_every_row_is_tried_on_every_task_in_and_out_of_distribution(tmp_path):
     assert sum(name.endswith(("/id", "/ood")) for name in names(TABLE_1, tmp_path)) == 5 * 4 * 2
+
+
+def test_hat_with_our_schedule_is_a_row_of_table_1_when_asked_for(tmp_path):
+    usual, longer = names(TABLE_1, tmp_path), names(TABLE_1.longer(), tmp_path)
+    added = set(longer) - set(usual)
+    assert added == {f"hat_our_schedule/{task}{part}" for task in TASKS for part in ("", "/id", "/ood")}
+    assert [name for name in longer if name not in added] == usual
+
+
+def test_work_at_the_cpu_scale_goes_on_as_it_was_begun(tmp_path):
+    """A run is refused with other settings than it was begun with: these are those of runs that are under way."""
+    begun = '{"size": "cpu", "demonstrations": 100, "human": 100, "video": 200, "every": 4, "steps": 1500,'
+    begun += ' "pretraining_steps": 1500, "trials": 50, "seed": 10000, "slow_down": 1.5}'
+    (tmp_path / "scale.json").write_text(begun)
+    claim(tmp_path, SCALES["cpu"])
+    trained = {
+        step.name: step.commands[0] for step in plan(TABLE_1, SCALES["cpu"], tmp_path) if len(step.commands) == 2
+    }
+    ours = "--steps 1500 --cache.every 4 --cache.threads 2 method:world-model"
+    hat = (
+        "--augmentation.feature-noise 0.0 --augmentation.patch-dropout 0.0 --augmentation.state-noise 0.0 --steps 1500 "
+        "--learning-rate 0.0001 --schedule constant --weight-decay 0.0001 --decay-all --betas 0.9 0.999 --warm-up 0 "
+        "--clip 0.0 --average 0.0 --cache.every 4 --cache.threads 2 method:hat --method.network.horizon 28 "
+        "--method.network.rows 8 --method.network.columns 14 --method.network.transformer.width 96 "
+        "--method.network.transformer.heads 4 --method.network.transformer.feed-forward 600"
+    )
+    assert " ".join(trained["ours/push"]).endswith(f"/features/dinov2_vits14-112 {ours}")
+    assert " ".join(trained["hat/push"]).endswith(f"/features/dinov2_vits14-112 {hat}")
 
 
 def test_a_larger_share_of_the_video_contains_the_smaller_one(tmp_path):

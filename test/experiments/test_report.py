@@ -1,10 +1,13 @@
+import hashlib
 import json
+import subprocess
 
 import pytest
 
 from firsthand.policy.checkpoint import sha256
 from firsthand_training.experiments.held_out import mean_skills, read_held_out
-from firsthand_training.experiments.plan import policy_path, result_path
+from firsthand_training.experiments.plan import plan, policy_path, result_path
+from firsthand_training.experiments.provenance import HISTORY, code_version, remember
 from firsthand_training.experiments.report import page, read_outcomes, write_report
 from firsthand_training.experiments.scales import SCALES
 from firsthand_training.experiments.tables import TABLE_1, TASKS
@@ -82,10 +85,67 @@ def test_page_figure_and_numbers_are_written_together(root):
     assert written.with_suffix(".png").is_file()
 
 
+def test_the_numbers_say_what_they_were_made_of(root):
+    """Every setting, the code, and hashes of the policies and of the data that they were trained on."""
+    manifest = policy_path(root, HAT, "push")
+    source = {"dataset": "robot_push", "dataset_sha256": "12ab"}
+    manifest.write_text(json.dumps({"provenance": {"step": 4, "sources": [source]}}))
+    manifest.with_name("model.safetensors").write_bytes(b"weights")
+    trained = next(step for step in plan(TABLE_1, SMOKE, root) if step.name == "hat/push")
+    remember(root / HISTORY, trained)
+    with (root / HISTORY).open("a") as file:
+        file.write('{"step": "hat/pus')  # a kill
+    numbers = json.loads(write_report(TABLE_1, SMOKE, root, root / "report").with_suffix(".json").read_text())
+    recipe = numbers["recipes"]["HAT"]
+    assert recipe["train"]["steps"] == SMOKE.steps
+    assert recipe["train"]["learning_rate"] == 1e-4
+    assert recipe["train"]["method"]["network"]["transformer"]["decoder_layers"] == 7  # as usual, and said
+    assert recipe["cache"]["every"] == SMOKE.every
+    policy = numbers["policies"]["HAT"]["push"]
+    assert policy["manifest_sha256"] == sha256(manifest)
+    assert policy["weights_sha256"] == hashlib.sha256(b"weights").hexdigest()
+    assert policy["sources"] == [source]
+    steps = {step["step"]: step for step in numbers["steps"]}
+    assert steps["hat/push"]["done"]
+    assert steps["hat/push"]["code"] == numbers["code"] == code_version()
+    assert steps["hat/push"]["commands"] == [list(command) for command in trained.commands]
+    assert steps["hat/pick_place"]["code"] is None  # made by whom nobody noted
+
+
+def git(folder, *arguments):
+    identity = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+    return subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def test_the_code_is_named_by_its_commit_where_there_is_one(tmp_path):
+    file = tmp_path / "code.py"
+    file.write_text("one")
+    assert code_version(file) is None
+    git(tmp_path, "init", "-q")
+    assert code_version(file) is None  # somebody's repository around an installed package
+    git(tmp_path, "add", "code.py")
+    git(tmp_path, "commit", "-qm", "one")
+    commit = git(tmp_path, "rev-parse", "HEAD").strip()
+    assert code_version(file) == {"commit": commit, "modified": False}
+    file.write_text("two")
+    assert code_version(file) == {"commit": commit, "modified": True}
+
+
+def test_a_row_beyond_the_paper_is_there_once_it_was_tried(root):
+    row = TABLE_1.more[0]
+    assert row.label not in write_report(TABLE_1, SMOKE, root, root / "report").read_text()
+    details = [{"seed": 100, "success": True}]
+    path = result_path(root, row, "push", "id")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"complete": True, "checkpoint": policy(root, row, "push"), "details": details}))
+    assert "| HAT, our schedule |" in write_report(TABLE_1, SMOKE, root, root / "report").read_text()
+
+
 def validated(root, row, task, skill, end=""):
     """The metrics of a run: two validations, the last of which counts, and what came after."""
-    ahead = {} if skill is None else {"skill": skill, "skill/moving": 2 * skill, "skill/4": skill, "skill/8": 3 * skill}
-    last = {"action/wrist_mm": 20.0, "hold/wrist_mm": 40.0, **ahead}
+    shares = {"": 1, "/moving": 2, "/4": 1, "/8": 3, "/moving/4": 4, "/moving/8": 5}
+    ahead = {} if skill is None else {f"feature_skill{name}": share * skill for name, share in shares.items()}
+    last = {"action/wrist_mm": 20.0, "hold/wrist_mm": 40.0, "skill": 0.9, "skill/4": 0.9, **ahead}
     lines = [{"step": 5, "validation/robot/action/wrist_mm": 90.0}]
     lines += [{"step": 10, **{f"validation/robot/{name}": value for name, value in last.items()}}, {"step": 11, "a": 1}]
     path = policy_path(root, row, task).parent.parent / "metrics.jsonl"
@@ -99,7 +159,16 @@ def test_the_page_tells_how_far_policies_foresee_held_out_demonstrations(root):
     assert "| push | HAT | 20.0 (40.0) | - | - |" in written
     assert "| push | Ours | 20.0 (40.0) | 0.12 | 0.25 |" in written
     assert (root / "report" / "table1_skill.png").is_file()
-    assert json.loads((root / "report" / "table1.json").read_text())["held_out"]["Ours"]["push"]["ahead"]["8"] == 0.375
+    ours = json.loads((root / "report" / "table1.json").read_text())["held_out"]["Ours"]["push"]
+    assert ours["ahead"] == {"4": 0.125, "8": 0.375}
+    assert ours["moving_ahead"] == {"4": 0.5, "8": 0.625}
+
+
+def test_what_earlier_versions_called_skill_is_not_taken_for_it(root):
+    """It was of the absolute error; runs that have it still have their trials and their wrists."""
+    validated(root, OURS, "push", None)
+    written = write_report(TABLE_1, SMOKE, root, root / "report").read_text()
+    assert "| push | Ours | 20.0 (40.0) | - | - |" in written
 
 
 def test_a_line_that_a_kill_cut_short_is_passed_over(root):

@@ -9,6 +9,7 @@ import pytest
 
 from firsthand.errors import FirsthandError
 from firsthand_training.experiments.plan import Step
+from firsthand_training.experiments.provenance import code_version
 from firsthand_training.experiments.run import _alone_at, _ended_gently, carry_out
 
 WRITER = """
@@ -46,6 +47,15 @@ def test_steps_run_in_order_and_what_is_done_is_not_run_again(folder, capsys):
     assert carry_out([step(done, "fail"), step(new, "pass", "write")], folder / "locks", program=PROGRAM)
     assert json.loads(new.read_text())["complete"]
     assert "[2/2] new" in capsys.readouterr().out
+
+
+def test_what_was_finished_is_noted_once(folder):
+    steps, history = [step(folder / "a.json", "write"), step(folder / "b.json", "fail")], folder / "steps.jsonl"
+    for _ in range(2):
+        with pytest.raises(FirsthandError):
+            carry_out(steps, folder / "locks", program=PROGRAM, history=history)
+    (noted,) = map(json.loads, history.read_text().splitlines())
+    assert noted == {"step": "a", "code": code_version(), "commands": [["write", str(folder / "a.json")]]}
 
 
 def test_a_failure_ends_nothing_but_what_needs_it(folder):

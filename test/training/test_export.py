@@ -8,9 +8,10 @@ import torch
 from safetensors.torch import load_file
 
 from firsthand.errors import CheckpointError
-from firsthand.policy.checkpoint import load_manifest
+from firsthand.policy.checkpoint import find_checkpoint, load_manifest
 from firsthand.policy.session import Policy
 from firsthand.space.normalization import Normalization
+from firsthand_training.evaluation.recordings import feature_spread
 from firsthand_training.experiments.methods import METHODS, find_method
 from firsthand_training.training import export as export_module
 from firsthand_training.training.export import agreement, check_parity, export, write_graphs
@@ -51,6 +52,13 @@ def test_the_robot_predicts_what_training_predicts(training_state, checkpoint, e
         np.testing.assert_allclose(prediction.future_features, future, atol=1e-4)
         selected = torch.stack([each.indices[0] for each in output.selections])
         assert (prediction.selected == selected.numpy()).mean() > 0.99
+
+
+def test_a_graph_says_in_which_spread_its_features_are_measured(training_state, checkpoint):
+    """What `firsthand-lab evaluate --recording` reads."""
+    expected = load_trained_model(training_state).statistics_of("robot").feature_std
+    np.testing.assert_array_equal(feature_spread(checkpoint), expected)
+    assert feature_spread(find_checkpoint("push")).shape == (384,)
 
 
 def test_the_folder_explains_itself(checkpoint, training_state):

@@ -50,14 +50,23 @@ def intrinsics(scene: Scene, width: int = WIDTH, height: int = HEIGHT) -> Pinhol
 
 
 class StereoRenderer:
-    """The eyes of the robot, or of a person. Holds an OpenGL context: use it in one thread and `close` it."""
+    """The eyes of the robot, or of a person. Holds an OpenGL context: use it in one thread and `close` it.
 
-    def __init__(self, scene: World, width: int = WIDTH, height: int = HEIGHT) -> None:
-        self._scene = scene
+    Args:
+        scene: What they look at.
+        width: Of one picture, [px].
+        height: Of one picture, [px].
+        one_eye: The left one sees for both, as in a video of one camera.
+    """
+
+    def __init__(self, scene: World, width: int = WIDTH, height: int = HEIGHT, one_eye: bool = False) -> None:
+        self._scene, self._one_eye = scene, one_eye
         self._picture = _Picture(scene, width, height, shadows=False)
 
     def render(self) -> Image:
         """The pair as the scene is now, (2, height, width, 3) uint8 RGB, left then right."""
+        if self._one_eye:
+            return np.stack([self._picture.take(EYES[0])] * len(EYES))
         return np.stack([self._picture.take(eye) for eye in EYES])
 
     def close(self) -> None:

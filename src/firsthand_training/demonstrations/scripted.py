@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -46,7 +46,12 @@ EXPERTS: dict[str, Callable[[Actor, int], Expert]] = {
 }
 """The scripted expert of each task, made from an actor and a seed, once per trial."""
 
-PEOPLE = {kind: EpisodeSettings(fps=RATE, robot_type=kind, joint_names=(), origin=True) for kind in KINDS}
+TRACKED = EpisodeSettings(fps=RATE, robot_type="human", joint_names=(), origin=True)
+PEOPLE = {
+    "human": TRACKED,
+    "video": replace(TRACKED, robot_type="video", one_camera=True, quality=True, sigma=True),
+}
+"""How episodes of people are recorded; those of video as `labels/write_episodes.py` writes them."""
 SEEDS_FILE = "seeds.jsonl"
 
 

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from firsthand_training.evaluation.labels import ClipErrors
 from firsthand_training.evaluation.open_loop import OpenLoopReport
 from firsthand_training.evaluation.statistics import Proportion
+from firsthand_training.metrics import FeatureSkill
 
 INK, OURS, QUIET = "#222222", "#1f77b4", "#b8b8b8"
 
@@ -84,7 +85,7 @@ def plot_skills(rows: Mapping[str, Mapping[int, float]], rate: float, output: Pa
 
 def plot_horizon(report: OpenLoopReport, rate: float, output: Path) -> Path:
     """Errors of policy and baselines, and feature skill if there is any, against time into the chunk."""
-    count = 4 if report.feature_skill else 3
+    count = 3 if report.feature_skill is None else 4
     figure, panels = plt.subplots(1, count, figsize=(3.25 * count, 3.5), layout="constrained")
     seconds = (np.arange(len(report.policy.wrist_mm)) + 1) / rate
     for axes, key, unit in zip(
@@ -99,8 +100,8 @@ def plot_horizon(report: OpenLoopReport, rate: float, output: Path) -> Path:
         axes.set(xlabel="time into the chunk [s]", title=f"error, {unit}")
         axes.set_ylim(bottom=0)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower left", ncols=3, frameon=False)
-    if report.feature_skill:
-        _plot_skill(panels[3], report, len(seconds) / rate)
+    if report.feature_skill is not None:
+        _plot_skill(panels[3], report.feature_skill, len(seconds) / rate)
         figure.legend(*panels[3].get_legend_handles_labels(), loc="outside lower right", ncols=2, frameon=False)
     for axes in panels:
         _clean(axes)
@@ -132,11 +133,11 @@ def plot_label_errors(columns: Mapping[str, Sequence[ClipErrors]], output: Path)
     return _save(panels[0], output)
 
 
-def _plot_skill(axes: Axes, report: OpenLoopReport, duration: float) -> None:
+def _plot_skill(axes: Axes, skill: FeatureSkill, duration: float) -> None:
     """Feature skill over a chunk of some seconds."""
-    ahead = (np.arange(len(report.feature_skill)) + 1) * duration / len(report.feature_skill)
-    axes.plot(ahead, report.feature_skill, "o-", color=OURS, label="all patches")
-    axes.plot(ahead, report.feature_skill_moving, "s--", color=INK, label="the tenth that changed most")
+    ahead = (np.arange(len(skill.ahead)) + 1) * duration / len(skill.ahead)
+    axes.plot(ahead, skill.ahead, "o-", color=OURS, label="all patches")
+    axes.plot(ahead, skill.moving_ahead, "s--", color=INK, label="the tenth that changes most")
     axes.axhline(0, color=QUIET)
     axes.set(xlabel="predicted time [s]", title="feature skill over copying")
 

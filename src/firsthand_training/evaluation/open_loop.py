@@ -8,6 +8,7 @@ the current ones.
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,9 @@ from firsthand.errors import EpisodeError
 from firsthand.policy.session import Policy, Prediction
 from firsthand.policy.surprise import pool_features
 from firsthand.vision.encoders import StereoEncoder
-from firsthand_training.evaluation.metrics import HandErrors, feature_errors, hand_errors, skill
+from firsthand_training.episodes.targets import in_frame_of
 from firsthand_training.evaluation.statistics import percentiles
+from firsthand_training.metrics import FeatureSkill, HandErrors, feature_errors, feature_skill, hand_errors
 
 Array = NDArray[np.floating]
 
@@ -32,6 +34,14 @@ class Recording:
     states: Array  # (N, 54) measured
     actions: Array  # (N, 54) commanded targets for the next step
     images: Iterable[NDArray[np.uint8]]  # N stereo pairs (2, H, W, 3) RGB
+    origin: Array | None = None  # (N, 3), [m], where the F_R of each frame is; None if it stays where it is
+
+    def targets(self, time: int, rows: range) -> Array:
+        """Some rows of the actions, seen from F_R as it is at a time, (rows, 54)."""
+        actions = self.actions[rows.start : rows.stop]
+        if self.origin is None:
+            return actions
+        return in_frame_of(actions, self.origin[rows.start : rows.stop], self.origin[time])
 
 
 @dataclass(frozen=True)
@@ -42,8 +52,7 @@ class OpenLoopReport:
     policy: HandErrors
     hold_last: HandErrors
     dataset_mean: HandErrors
-    feature_skill: list[float]  # per predicted frame, T numbers; empty without a world model
-    feature_skill_moving: list[float]  # the same on the tenth of the patches that changed most
+    feature_skill: FeatureSkill | None  # None without a world model
     encoder_ms: dict[str, float]
     policy_ms: dict[str, float]
 
@@ -55,9 +64,11 @@ class OpenLoopReport:
             lines.append(
                 f"  {label:13} wrist {e.wrist_mm:6.1f} mm {e.wrist_deg:6.2f} deg   fingertips {e.fingertip_mm:6.1f} mm"
             )
-        if self.feature_skill:
-            mean, moving = np.mean(self.feature_skill), np.mean(self.feature_skill_moving)
-            lines.append(f"  feature skill over copying {mean:.2f}, on the tenth that changed most {moving:.2f}")
+        if self.feature_skill is not None:
+            lines.append(
+                f"  feature skill over copying {self.feature_skill.overall:.2f}, "
+                f"on the tenth that changes most {self.feature_skill.moving:.2f}"
+            )
         for name, values in (("encoder", self.encoder_ms), ("policy", self.policy_ms)):
             shown = "   ".join(f"{key} {value:.0f}" for key, value in values.items())
             lines.append(f"  {name} latency [ms]  {shown}")
@@ -69,9 +80,9 @@ class OpenLoopReport:
             name: {key: [round(float(x), 4) for x in values] for key, values in asdict(getattr(self, name)).items()}
             for name in ("policy", "hold_last", "dataset_mean")
         }
-        skills = {"feature_skill": self.feature_skill, "feature_skill_moving": self.feature_skill_moving}
+        skill = None if self.feature_skill is None else {k: _plain(v) for k, v in asdict(self.feature_skill).items()}
         latency = {"encoder_ms": self.encoder_ms, "policy_ms": self.policy_ms}
-        return {"windows": self.windows, **rows, **skills, **latency}
+        return {"windows": self.windows, **rows, "feature_skill": skill, **latency}
 
 
 @dataclass(frozen=True)
@@ -85,16 +96,18 @@ class _Window:
 
 @dataclass(frozen=True)
 class _FutureErrors:
-    """Of one window's predicted features, per predicted frame (T,)."""
+    """Of one window's predicted features, (T, views * patches)."""
 
     predicted: Array
     copied: Array
-    predicted_moving: Array  # over the tenth of the patches that changed most
-    copied_moving: Array
 
 
 def evaluate_open_loop(
-    policy: Policy, encoder: StereoEncoder, recordings: Iterable[Recording], every: int = 5
+    policy: Policy,
+    encoder: StereoEncoder,
+    recordings: Iterable[Recording],
+    every: int = 5,
+    spread: Array | float = 1.0,
 ) -> OpenLoopReport:
     """Run the policy along recordings, one window every few frames.
 
@@ -103,6 +116,7 @@ def evaluate_open_loop(
         encoder: The policy's encoder.
         recordings: Episodes; those shorter than the horizon are passed over.
         every: Frames between windows.
+        spread: Standard deviation of each feature channel that the network was trained with, (C,).
 
     Raises:
         EpisodeError: Another rate, or no recording is longer than the horizon.
@@ -115,7 +129,7 @@ def evaluate_open_loop(
         features, of_recording = _run(policy, encoder, recording, every)
         windows += [window for _, window in of_recording]
         futures += [
-            _future_errors(policy, features, start, window.prediction.future_features)
+            _future_errors(policy, features, start, window.prediction.future_features, spread)
             for start, window in of_recording
             if window.prediction.future_features is not None
         ]
@@ -143,8 +157,9 @@ def _run(
         began = time.perf_counter()
         prediction = policy.act(features[start], recording.states[start])
         elapsed = time.perf_counter() - began
-        truth = recording.actions[start : start + horizon]
-        held = recording.actions[max(start - 1, 0)]
+        truth = recording.targets(start, range(start, start + horizon))
+        last = max(start - 1, 0)
+        held = recording.targets(start, range(last, last + 1))[0]
         windows.append((start, _Window(prediction, truth, held, seconds[start], elapsed)))
     return features, windows
 
@@ -158,19 +173,15 @@ def _indexed(images: Iterable[NDArray[np.uint8]], needed: set[int]) -> Iterator[
             yield index, pair
 
 
-def _future_errors(policy: Policy, features: dict[int, Array], start: int, future: Array) -> _FutureErrors:
+def _future_errors(
+    policy: Policy, features: dict[int, Array], start: int, future: Array, spread: Array | float
+) -> _FutureErrors:
     frames, views, rows, columns, _ = future.shape
     steps = [start + (k + 1) * policy.manifest.stride for k in range(frames)]
     now, *later = (pool_features(features[step][:views], rows, columns) for step in (start, *steps))
     truth = np.stack(later)
-    predicted = feature_errors(future, truth).reshape(frames, -1)
-    copied = feature_errors(np.broadcast_to(now, truth.shape), truth).reshape(frames, -1)
-    moving = copied >= np.quantile(copied, 0.9, axis=1, keepdims=True)
-    return _FutureErrors(predicted.mean(1), copied.mean(1), _mean_where(predicted, moving), _mean_where(copied, moving))
-
-
-def _mean_where(values: Array, mask: NDArray[np.bool_]) -> Array:
-    return np.asarray((values * mask).sum(1) / mask.sum(1))
+    copies = np.broadcast_to(now, truth.shape)
+    return _FutureErrors(*(feature_errors(each, truth, spread).reshape(frames, -1) for each in (future, copies)))
 
 
 def _report(windows: list[_Window], futures: list[_FutureErrors], mean: Array) -> OpenLoopReport:
@@ -182,19 +193,23 @@ def _report(windows: list[_Window], futures: list[_FutureErrors], mean: Array) -
         policy=hand_errors(predicted, truth).mean(0),
         hold_last=hand_errors(held, truth).mean(0),
         dataset_mean=hand_errors(np.broadcast_to(mean, truth.shape), truth).mean(0),
-        feature_skill=_skills(futures, "predicted", "copied"),
-        feature_skill_moving=_skills(futures, "predicted_moving", "copied_moving"),
+        feature_skill=_skill(futures),
         encoder_ms=percentiles([1000 * window.encoder_s for window in windows]),
         policy_ms=percentiles([1000 * window.policy_s for window in windows]),
     )
 
 
-def _skills(futures: list[_FutureErrors], predicted: str, copied: str) -> list[float]:
+def _skill(futures: list[_FutureErrors]) -> FeatureSkill | None:
     if not futures:
-        return []
-    ours = np.stack([getattr(future, predicted) for future in futures])  # (windows, T)
-    copies = np.stack([getattr(future, copied) for future in futures])
-    return [skill(ours[:, k], copies[:, k]) for k in range(ours.shape[1])]
+        return None
+    return feature_skill(np.stack([each.predicted for each in futures]), np.stack([each.copied for each in futures]))
+
+
+def _plain(value: float | tuple[float, ...]) -> Any:
+    """For JSON, which has no nan."""
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return None if isnan(value) else round(value, 4)
 
 
 def _check_rate(policy: Policy, recording: Recording) -> None:

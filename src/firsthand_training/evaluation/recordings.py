@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from firsthand.errors import EpisodeError
+from firsthand.errors import CheckpointError, EpisodeError
+from firsthand.policy.checkpoint import WORLD_MODEL, find_checkpoint
 from firsthand.policy.session import Policy
 from firsthand.vision.encoders import open_encoder
 from firsthand_training.demonstrations.bag_conversion import BagConversion
@@ -14,6 +16,10 @@ from firsthand_training.demonstrations.from_bag import convert_bag
 from firsthand_training.episodes.layout import CAMERAS, INFO_PATH
 from firsthand_training.episodes.read import Episodes
 from firsthand_training.evaluation.open_loop import OpenLoopReport, Recording, evaluate_open_loop
+
+Array = NDArray[np.floating]
+
+SPREAD = "features.std"  # by this name exported graphs keep it
 
 
 def compare_with_recording(path: Path, checkpoint: str, every: int = 5) -> tuple[OpenLoopReport, float]:
@@ -41,7 +47,8 @@ def compare_with_recording(path: Path, checkpoint: str, every: int = 5) -> tuple
         if not (path / INFO_PATH).is_file():
             root = Path(scratch) / "episodes"
             convert_bag(path, root, BagConversion(task=policy.manifest.task, gaps="split"))
-        report = evaluate_open_loop(policy, encoder, read_recordings(root), every)
+        spread = feature_spread(find_checkpoint(checkpoint)) if policy.manifest.has_world_model else 1.0
+        report = evaluate_open_loop(policy, encoder, read_recordings(root), every, spread)
     return report, policy.manifest.rate
 
 
@@ -51,4 +58,20 @@ def read_recordings(root: Path) -> Iterator[Recording]:
     for index in range(len(episodes)):
         data = episodes.episode(index)
         pairs = zip(*(episodes.frames(index, camera) for camera in CAMERAS), strict=True)
-        yield Recording(float(episodes.fps), data.state, data.action, (np.stack(pair) for pair in pairs))
+        images = (np.stack(pair) for pair in pairs)
+        yield Recording(float(episodes.fps), data.state, data.action, images, data.origin)
+
+
+def feature_spread(checkpoint: Path) -> Array:
+    """Standard deviation of each feature channel that a world model was trained with, (C,): its graph's own.
+
+    Raises:
+        CheckpointError: The graph does not say.
+    """
+    import onnx
+
+    graph = onnx.load(str(checkpoint / WORLD_MODEL)).graph
+    for constant in graph.initializer:
+        if constant.name == SPREAD:
+            return np.asarray(onnx.numpy_helper.to_array(constant))
+    raise CheckpointError(f"{checkpoint / WORLD_MODEL} has no {SPREAD}, the spread that its features are normalised by")

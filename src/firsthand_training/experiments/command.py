@@ -8,6 +8,7 @@ import tyro
 
 from firsthand.errors import FirsthandError
 from firsthand_training.experiments.plan import claim, plan
+from firsthand_training.experiments.provenance import HISTORY
 from firsthand_training.experiments.report import write_report
 from firsthand_training.experiments.run import carry_out, shown
 from firsthand_training.experiments.scales import SCALES
@@ -26,13 +27,16 @@ class Experiment:
     output: Path
     """Folder of the work; one for each scale."""
     scale: str = "cpu"
-    """cpu: two cores, some nights. gpu: a data-centre GPU. smoke: shows that every part runs, and nothing else."""
+    """cpu: two cores, some nights. medium: a data-centre GPU, an afternoon. gpu: the same, for days. smoke: shows that
+    every part runs, and nothing else."""
     report: Path | None = None
     """Folder for the page, the figure and the numbers; else `report` in the output."""
     minutes: float | None = None
     """Stop after so long; the same call goes on there."""
     only: tuple[str, ...] = ()
     """Only the steps with one of these in their names, and what they need: hat, ours/push, pick_place/ood, episodes."""
+    more: bool = False
+    """Also the rows that the paper does not have: HAT with our schedule in table1."""
     show: Annotated[bool, tyro.conf.arg(name="list")] = False
     """Run nothing; list every step, whether it is done, and its commands."""
 
@@ -43,6 +47,7 @@ class Experiment:
             KeyboardInterrupt: It was interrupted, or time was up; the report of what there is has been written.
         """
         table, scale = find_table(self.table), SCALES.get(self.scale)
+        table = table.longer() if self.more else table
         if scale is None:
             raise FirsthandError(f"no scale {self.scale!r}; there are {', '.join(SCALES)}")
         steps = plan(table, scale, self.output, self.only)
@@ -52,7 +57,7 @@ class Experiment:
             return
         claim(self.output, scale)
         try:
-            finished = carry_out(steps, self.output / "locks", self.minutes)
+            finished = carry_out(steps, self.output / "locks", self.minutes, history=self.output / HISTORY)
         finally:
             print(write_report(table, scale, self.output, self.report or self.output / "report"))
         if not finished:

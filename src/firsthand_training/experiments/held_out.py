@@ -12,6 +12,9 @@ from firsthand_training.training.log import METRICS
 ROBOT = "validation/robot/"
 """What the names of validation on the robot's own demonstrations begin with; rows with people have theirs besides."""
 
+SKILL = f"{ROBOT}feature_skill"
+"""Runs of before measured another error under another name: theirs is left open (`benchmarks/held_out.py` tells it)."""
+
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -22,7 +25,8 @@ class HeldOut:
     hold_mm: float  # of holding still
     skill: float | None  # of predicted features over copying the current ones; None without a world model
     moving: float | None  # the same on the tenth of the patches that change most
-    ahead: dict[int, float] = field(default_factory=dict)  # the same by steps ahead
+    ahead: dict[int, float] = field(default_factory=dict)  # of all patches, by steps ahead
+    moving_ahead: dict[int, float] = field(default_factory=dict)  # of the tenth, by steps ahead
 
 
 def read_held_out(row: Row, root: Path) -> dict[str, HeldOut]:
@@ -69,19 +73,20 @@ def _last(path: Path) -> HeldOut | None:
 
 
 def _held_out(values: Mapping[str, float]) -> HeldOut:
-    ahead = {
-        int(name.removeprefix(f"{ROBOT}skill/")): value
-        for name, value in values.items()
-        if name.startswith(f"{ROBOT}skill/") and name.rsplit("/", 1)[1].isdigit()
-    }
     return HeldOut(
         step=int(values["step"]),
         wrist_mm=values[f"{ROBOT}action/wrist_mm"],
         hold_mm=values[f"{ROBOT}hold/wrist_mm"],
-        skill=values.get(f"{ROBOT}skill"),
-        moving=values.get(f"{ROBOT}skill/moving"),
-        ahead=ahead,
+        skill=values.get(SKILL),
+        moving=values.get(f"{SKILL}/moving"),
+        ahead=_by_steps(values, f"{SKILL}/"),
+        moving_ahead=_by_steps(values, f"{SKILL}/moving/"),
     )
+
+
+def _by_steps(values: Mapping[str, float], prefix: str) -> dict[int, float]:
+    names = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+    return {int(steps): value for steps, value in names.items() if steps.isdigit()}
 
 
 def _number(value: float | None) -> str:

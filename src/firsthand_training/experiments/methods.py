@@ -1,7 +1,8 @@
 """What the tables compare, by name: ours, ours without one of its parts, and the baselines.
 
-Each at two sizes: `cpu` trains on two CPU cores in less than an hour, `gpu` is of about the published size. At one size
-ours and its ablations differ in nothing but what their name says, and all methods see the same number of windows.
+Each at three sizes: `cpu` trains on two CPU cores in less than an hour, `gpu` is of about the published size, `medium`
+lies between and sees the small pictures of `cpu`. At one size ours and its ablations differ in nothing but what their
+name says, and all methods see the same number of windows.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from firsthand_training.training.methods.hat import HatMethod
 from firsthand_training.training.methods.world_model import WorldModelMethod
 from firsthand_training.training.train import TrainSettings
 
-Size = Literal["cpu", "gpu"]
+Size = Literal["cpu", "medium", "gpu"]
 SIZES: tuple[Size, ...] = get_args(Size)
 
 
@@ -44,9 +45,18 @@ def find_method(name: str, size: Size = "cpu") -> Recipe:
     return METHODS[name][size]
 
 
-CACHE = {"cpu": CacheSettings(height=112, width=196), "gpu": CacheSettings(height=224, width=392)}
-SCHEDULE = {
+SMALL_PICTURES = CacheSettings(height=112, width=196)
+CACHE: dict[Size, CacheSettings] = {
+    "cpu": SMALL_PICTURES,
+    "medium": SMALL_PICTURES,
+    "gpu": CacheSettings(height=224, width=392),
+}
+SCHEDULE: dict[Size, TrainSettings] = {
     "cpu": TrainSettings(),
+    "medium": TrainSettings(
+        steps=8000, batch=64, micro_batch=64, learning_rate=5e-4, weight_decay=1e-3, warm_up=400, average=0.998,
+        validate_every=1000, save_every=500, precision="bfloat16", workers=12,
+    ),
     "gpu": TrainSettings(
         steps=50_000, batch=64, micro_batch=64, learning_rate=1e-4, weight_decay=1e-4, warm_up=500, average=0.999,
         validate_every=1000, save_every=1000, precision="bfloat16", workers=12,
@@ -61,6 +71,11 @@ NO_REGULARIZERS = LossSettings(concentration=0.0, overlap=0.0, repulsion=0.0)
 def _world_model(size: Size) -> WorldModelSettings:
     if size == "cpu":
         return WorldModelSettings()
+    if size == "medium":
+        return WorldModelSettings(
+            latent_width=256, dynamics_width=192, dynamics_layers=2, dynamics_heads=4, dynamics_ratio=4, width=256,
+            heads=4, action_layers=3, dropout=0.05,
+        )  # fmt: skip
     return WorldModelSettings(
         horizon=56, stride=8, rows=16, columns=28, latent_width=384, dynamics_width=384, dynamics_layers=2,
         dynamics_heads=6, dynamics_ratio=4, width=384, heads=6, action_layers=4, dropout=0.1,
@@ -83,7 +98,7 @@ def _dense(size: Size) -> Recipe:
     return _ours(size, NO_REGULARIZERS, selected=layout.blocks)
 
 
-PUBLISHED = {
+PUBLISHED: dict[Size, TrainSettings] = {
     size: replace(
         ours, learning_rate=1e-4, schedule="constant", weight_decay=1e-4, decay_all=True, betas=(0.9, 0.999),
         warm_up=0, clip=0.0, average=0.0,
@@ -97,13 +112,17 @@ TINTED = AugmentationSettings(feature_noise=0.0, channel_noise=0.1, patch_dropou
 
 PLAIN = AugmentationSettings(feature_noise=0.0, channel_noise=0.0, patch_dropout=0.0, state_noise=0.0)
 
-SMALL = TransformerSettings(width=96, heads=4, feed_forward=600)
-"""The published Transformer in depth and proportions, for CPU cores."""
+TRANSFORMER: dict[Size, TransformerSettings] = {
+    "cpu": TransformerSettings(width=96, heads=4, feed_forward=600),
+    "medium": TransformerSettings(width=192, heads=4, feed_forward=1200),
+    "gpu": TransformerSettings(),
+}
+"""The published Transformer, and narrower ones of the same depth and proportions."""
 
 
 def _hat(size: Size, **transformer: object) -> Recipe:
-    small = HatSettings(horizon=28, rows=8, columns=14, transformer=SMALL)
-    network = small if size == "cpu" else HatSettings()
+    small = HatSettings(horizon=28, rows=8, columns=14, transformer=TRANSFORMER[size])
+    network = HatSettings() if size == "gpu" else small
     changed = replace(network, transformer=replace(network.transformer, **transformer))  # type: ignore[arg-type]
     train = replace(PUBLISHED[size], method=HatMethod(changed), augmentation=TINTED)
     return Recipe(CACHE[size], train)
@@ -116,8 +135,9 @@ def _hat_our_schedule(size: Size) -> Recipe:
 
 def _act(size: Size) -> Recipe:
     """From scratch: with torchvision's ImageNet weights set backbone_weights, frozen_batch and a rate of 0.1."""
-    small = ActSettings(horizon=28, rows=112, columns=196, transformer=SMALL, backbone_width=24)
-    network = replace(small if size == "cpu" else ActSettings(), backbone_norm="group")
+    width = 24 if size == "cpu" else 48
+    small = ActSettings(horizon=28, rows=112, columns=196, transformer=TRANSFORMER[size], backbone_width=width)
+    network = replace(ActSettings() if size == "gpu" else small, backbone_norm="group")
     train = replace(PUBLISHED[size], method=ActMethod(network, backbone_rate=1.0), augmentation=PLAIN)
     return Recipe(replace(CACHE[size], encoder="pixels"), train)
 
@@ -137,4 +157,4 @@ METHODS: dict[str, dict[Size, Recipe]] = {
         "act": _act,
     }.items()
 }
-"""Every method by name, at both sizes."""
+"""Every method by name, at every size."""

@@ -5,6 +5,7 @@ resumes by skipping what is there, shares data and policies with other experimen
 
 root/
   scale.json                   the scale of everything below
+  steps.jsonl                  what was finished, and by which commit of the code
   episodes/<embodiment>_<task> demonstrations; those of the video in three parts, so that shares of it can be taken
   features/<height>/..         of each dataset, one folder for each size and kind of picture
   locks/                       what is being worked at
@@ -122,7 +123,7 @@ def claim(root: Path, scale: Scale) -> None:
 
 
 def _row_steps(row: Row, scale: Scale, root: Path) -> Iterator[Step]:
-    recipe = _recipe(row, scale)
+    recipe = recipe_of(row, scale)
     start = _pretraining(row, scale, root, recipe) if row.video else None
     if start is not None:
         yield from _video(row, scale, root)
@@ -136,7 +137,8 @@ def _row_steps(row: Row, scale: Scale, root: Path) -> Iterator[Step]:
             yield _evaluation(row, task, variant, scale, root, trained)
 
 
-def _recipe(row: Row, scale: Scale) -> Recipe:
+def recipe_of(row: Row, scale: Scale) -> Recipe:
+    """What a row's policies are trained with."""
     recipe = find_method(row.method, scale.size)
     cache = replace(recipe.cache, every=scale.every, threads=scale.workers)
     return Recipe(cache, replace(recipe.train, steps=scale.steps))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from firsthand.simulation.lockstep import RATE
@@ -11,7 +11,8 @@ from firsthand_training.episodes.durable import write_text
 from firsthand_training.evaluation.figures import plot_skills, plot_success_grid
 from firsthand_training.evaluation.statistics import PairedDifference, Proportion, paired_difference, proportion
 from firsthand_training.experiments.held_out import HeldOut, held_out_table, mean_skills, read_held_out
-from firsthand_training.experiments.plan import is_of, policy_path, read_json, result_path
+from firsthand_training.experiments.plan import is_of, plan, policy_path, read_json, result_path
+from firsthand_training.experiments.provenance import code_version, describe_policies, describe_recipe, read_history
 from firsthand_training.experiments.scales import Scale
 from firsthand_training.experiments.tables import TASKS, Row, Table
 
@@ -22,9 +23,13 @@ Outcomes = dict[tuple[str, str], dict[int, bool]]
 def write_report(table: Table, scale: Scale, root: Path, output: Path) -> Path:
     """Gather the trials that there are and write `<table>.md`, `<table>.json` and figures into a folder.
 
+    Rows that are made when asked for are there as soon as they have a trial.
+
     Returns:
         The page.
     """
+    tried = tuple(row for row in table.more if read_outcomes(row, root))
+    table = replace(table, rows=(*table.rows, *tried), more=())
     rows = {row: read_outcomes(row, root) for row in table.rows}
     output.mkdir(parents=True, exist_ok=True)
     figure = output / f"{table.name}.png"
@@ -37,6 +42,10 @@ def write_report(table: Table, scale: Scale, root: Path, output: Path) -> Path:
     numbers = {
         "table": asdict(table),
         "scale": asdict(scale),
+        "code": code_version(),
+        "recipes": {row.label: describe_recipe(row, scale) for row in table.rows},
+        "policies": {row.label: describe_policies(row, root) for row in table.rows},
+        "steps": read_history(root, plan(table, scale, root)),
         "rows": {row.label: _plain(outcomes) for row, outcomes in rows.items()},
         "held_out": {
             row.label: {task: asdict(values) for task, values in tasks.items()} for row, tasks in held_out.items()
@@ -87,7 +96,8 @@ def foresight(table: Table, held_out: Mapping[Row, Mapping[str, HeldOut]]) -> st
         return ""
     text = (
         "On the robot's demonstrations that were held out, at the end of training. Feature skill is 1 - error / "
-        "error of copying the current features: 0 is as good as copying."
+        "error of copying the current features, the error being what training minimises (smooth L1 in standard "
+        "deviations of each channel): 0 is as good as copying."
     )
     figure = [f"![Feature skill by time ahead]({table.name}_skill.png)", ""] if mean_skills(held_out) else []
     return "\n".join(["", text, "", *lines, "", *figure])

@@ -12,13 +12,18 @@ from pathlib import Path
 
 from firsthand.errors import FirsthandError
 from firsthand_training.experiments.plan import Command, Step
+from firsthand_training.experiments.provenance import remember
 
 PROGRAM = (sys.executable, "-m", "firsthand_training.command")
 GRACE = 120.0  # [s], for a command to save what it has after it was asked to stop: a trial in progress is finished
 
 
 def carry_out(
-    steps: Sequence[Step], locks: Path, minutes: float | None = None, program: Sequence[str] = PROGRAM
+    steps: Sequence[Step],
+    locks: Path,
+    minutes: float | None = None,
+    program: Sequence[str] = PROGRAM,
+    history: Path | None = None,
 ) -> bool:
     """Run every step that is not done, each command in a process of its own.
 
@@ -29,6 +34,7 @@ def carry_out(
         locks: Folder in which calls tell each other what they are at.
         minutes: Stop after so long, in the middle of a command if need be; the next call goes on there.
         program: What the commands are arguments of.
+        history: File in which to note what was finished, and by which code.
 
     Returns:
         Whether every step is done.
@@ -51,6 +57,8 @@ def carry_out(
                     continue
                 print(f"[{number}/{len(steps)}] {step.name}", flush=True)
                 failures += _try(step, program, deadline, descriptor)
+                if step.done and history is not None:
+                    remember(history, step)
     if failures:
         raise FirsthandError("; ".join(failures))
     return all(step.done for step in steps)

@@ -1,9 +1,9 @@
-"""How large an experiment is: what fits two CPU cores overnight, and what fits a data-centre GPU."""
+"""How large an experiment is: what fits two CPU cores overnight, a data-centre GPU in an afternoon, or one in days."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-Size = Literal["cpu", "gpu"]
+Size = Literal["cpu", "medium", "gpu"]
 
 
 @dataclass(frozen=True)
@@ -11,7 +11,7 @@ class Scale:
     """Everything that decides how long an experiment takes."""
 
     size: Size = "cpu"
-    """Networks of `methods.py`: small ones that train on CPU cores, or those of about the published sizes."""
+    """Networks of `methods.py`: small ones that train on CPU cores, those of about the published sizes, or between."""
     demonstrations: int = 100
     """Robot demonstrations of each task."""
     human: int = 100
@@ -44,6 +44,16 @@ class Scale:
 SCALES: dict[str, Scale] = {
     "smoke": Scale(demonstrations=2, human=2, video=4, steps=4, pretraining_steps=4, trials=2),
     "cpu": Scale(),
+    "medium": Scale(
+        size="medium",
+        demonstrations=150,
+        human=150,
+        video=400,
+        every=4,
+        steps=8_000,
+        pretraining_steps=8_000,
+        workers=16,
+    ),
     "gpu": Scale(
         size="gpu",
         demonstrations=300,

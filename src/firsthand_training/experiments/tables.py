@@ -4,7 +4,7 @@ Every row is a policy per task: its method, whether it was pretrained on egocent
 demonstrations were mixed into its training ("H. Data").
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from firsthand.errors import FirsthandError
 
@@ -42,6 +42,12 @@ class Table:
     rows: tuple[Row, ...]
     baseline: int = 0
     """Number of the row that the others are compared with, trial by trial."""
+    more: tuple[Row, ...] = ()
+    """Rows that the paper does not have, and that are made when asked for."""
+
+    def longer(self) -> "Table":
+        """The table with all of its rows."""
+        return replace(self, rows=(*self.rows, *self.more), more=())
 
 
 TABLE_1 = Table(
@@ -54,6 +60,7 @@ TABLE_1 = Table(
         Row("Ours, video", video=1.0),
         Row("Ours, video, human data", video=1.0, human=True),
     ),
+    more=(Row("HAT, our schedule", method="hat_our_schedule"),),
 )
 TABLE_2 = Table(
     name="table2",

@@ -21,6 +21,7 @@ from firsthand.errors import EpisodeError, LabelError
 from firsthand.space.hand_state import WRIST_POSITIONS, orthonormalize
 from firsthand_training.episodes.check import check_dataset
 from firsthand_training.episodes.durable import PARTIAL, fsync_tree
+from firsthand_training.episodes.label_quality import USUAL, label_quality
 from firsthand_training.episodes.layout import CAMERAS, EpisodeSettings
 from firsthand_training.episodes.write import EpisodeWriter, Frame
 from firsthand_training.labels.stage_files import Clip, Labels, load_stage
@@ -49,11 +50,11 @@ class WriteSettings:
     width: int = 640
     shortest: float = 1.0
     """Runs of fewer seconds are left out."""
-    usual_wrist: float = 0.05
+    usual_wrist: float = USUAL[0]
     """[m], sigma of a wrist at which a label counts half."""
-    usual_rotation: float = 0.25
+    usual_rotation: float = USUAL[1]
     """[rad]."""
-    usual_tips: float = 0.03
+    usual_tips: float = USUAL[2]
     """[m]."""
 
     def __post_init__(self) -> None:
@@ -178,19 +179,10 @@ def on_grid(stamps_ns: Integers, fps: int) -> Integers:
 
 
 def quality_of(labels: Labels, settings: WriteSettings = DEFAULT) -> Array:
-    """How far each label is to be believed, (N,), 0 to 1.
-
-    1 / (1 + (wrist sigma / usual)^2 + (rotation sigma / usual)^2 + (fingertips' sigma / usual)^2), of the worse hand;
-    0 if one of them was not measured but bridged.
-    """
-    parts = (
-        (labels.wrist_sigma, settings.usual_wrist),
-        (labels.rotation_sigma, settings.usual_rotation),
-        (labels.tips_sigma, settings.usual_tips),
-    )
-    doubt = sum(((sigma / usual) ** 2 for sigma, usual in parts), np.zeros(labels.measured.shape))
-    quality = np.where(labels.measured & np.isfinite(doubt), 1 / (1 + np.nan_to_num(doubt)), 0.0)
-    return quality.min(axis=1)
+    """How far each label is to be believed, (N,), 0 to 1; 0 if one of the hands was not measured but bridged."""
+    usual = settings.usual_wrist, settings.usual_rotation, settings.usual_tips
+    quality = label_quality(labels.wrist_sigma, labels.rotation_sigma, labels.tips_sigma, usual)
+    return np.where(labels.measured.all(axis=-1), quality, 0.0)
 
 
 def fit_picture(picture: Image, height: int, width: int) -> Image:

@@ -36,10 +36,14 @@ class LossSettings:
 
 
 def world_model_loss(output: WorldModelOutput, batch: Batch, layout: BlockLayout, settings: LossSettings) -> Losses:
-    """L_total, eq. (5), of a training batch, and its terms by the names of `LossSettings`."""
+    """L_total, eq. (5), of a training batch, and its terms by the names of `LossSettings`.
+
+    Of a micro-batch, it is a share of its batch's: see `Batch.divisors`.
+    """
+    acted, shown = batch.divisors()
     terms = {
-        "action": action_loss(output.actions, batch.actions, batch.action_weight, settings.wrist),
-        "dynamics": dynamics_loss(output.levels, batch.future, batch.future_mask),
+        "action": action_loss(output.actions, batch.actions, batch.action_weight, settings.wrist, acted),
+        "dynamics": dynamics_loss(output.levels, batch.future, batch.future_mask, shown),
         **_regularizers(output.selections, layout, settings),
     }
     weights = {"action": 1.0, **asdict(settings)}
@@ -47,31 +51,40 @@ def world_model_loss(output: WorldModelOutput, batch: Batch, layout: BlockLayout
     return Losses(total, terms)
 
 
-def action_loss(predicted: Tensor, actions: Tensor, mask: Tensor, wrist: float = 1.0) -> Tensor:
+def action_loss(
+    predicted: Tensor, actions: Tensor, mask: Tensor, wrist: float = 1.0, count: Tensor | None = None
+) -> Tensor:
     """L_act: mean absolute error of (B, H, 54) normalised actions where the (B, H) mask is true.
 
-    The mask may also be `Batch.action_weight`: a step with half the quality pulls half as much.
+    Args:
+        predicted: (B, H, 54).
+        actions: (B, H, 54), the truth.
+        mask: Which steps count, (B, H); or how far, `Batch.action_weight`: one of half the quality pulls half as much.
+        wrist: Weight of the wrist poses against fingertips and head.
+        count: What the sum over steps is divided by, (); None: the number of those that count.
     """
     weights = torch.ones(SIZE, device=actions.device)
     weights[WRIST_ROTATIONS] = wrist
     weights[WRIST_POSITIONS] = wrist
     error = ((predicted - actions).abs() * (weights / weights.mean())).mean(dim=-1)
-    return _masked_mean(error, mask)
+    return _masked_mean(error, mask, (mask > 0).sum() if count is None else count)
 
 
-def dynamics_loss(levels: tuple[Level, ...], future: Tensor, mask: Tensor) -> Tensor:
+def dynamics_loss(levels: tuple[Level, ...], future: Tensor, mask: Tensor, counts: Tensor | None = None) -> Tensor:
     """L_dyn: smooth L1 error of every temporal scale, each counting the same.
 
     Args:
         levels: Predictions, features (B, V, len(indices), P, C).
         future: (B, V, T, P, C), normalised true features at t+r, .., t+H.
         mask: (B, T), which of them lie inside the episode.
+        counts: What the sum over each of them is divided by, (T,); None: the number of windows that show it.
     """
+    counts = mask.sum(dim=0) if counts is None else counts
     errors = []
     for level in levels:
         rows = [index - 1 for index in level.indices]
         error = smooth_l1_loss(level.features, future[:, :, rows], reduction="none").mean(dim=(1, 3, 4))
-        errors.append(_masked_mean(error, mask[:, rows]))
+        errors.append(_masked_mean(error, mask[:, rows], counts[rows].sum()))
     return torch.stack(errors).mean()
 
 
@@ -86,5 +99,6 @@ def _regularizers(selections: tuple[Selection, ...], layout: BlockLayout, settin
     return {name: torch.stack(values).mean() for name, values in terms.items()}
 
 
-def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    return (values * mask).sum() / (mask > 0).sum().clamp(min=1)
+def _masked_mean(values: Tensor, mask: Tensor, count: Tensor) -> Tensor:
+    """Zero where nothing counts."""
+    return (values * mask).sum() / torch.where(count > 0, count, 1)

@@ -8,8 +8,8 @@ import resource
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
-from math import cos, inf, pi
+from dataclasses import asdict, dataclass, field, replace
+from math import cos, inf, isfinite, pi
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from firsthand.errors import CheckpointError
+from firsthand.errors import CheckpointError, TrainingError
 from firsthand_training.training.augmentation import AugmentationSettings, augment
 from firsthand_training.training.interruption import Interruption
 from firsthand_training.training.log import BAR_PERIOD, Log, show
@@ -36,7 +36,7 @@ from firsthand_training.training.training_state import (
     save_training_state,
 )
 from firsthand_training.training.validation import validate
-from firsthand_training.training.windows import Batch, TrainingEpisode, Windows, split_episodes
+from firsthand_training.training.windows import Batch, Counts, TrainingEpisode, Windows, split_episodes
 
 EQUAL_SHARES, ALONE = MixtureSettings(), Processes()
 WITHOUT_EFFECT = ("device", "threads", "workers", "tensorboard", "log_every")  # settings that a run may go on without
@@ -119,6 +119,7 @@ def train(
     Raises:
         EpisodeError: A dataset and its cache do not fit together or are missing.
         CheckpointError: `output` holds a run with other settings, or `start` is another network.
+        TrainingError: The run diverged; `output` holds the state that was last saved.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the features of every episode are an open file
@@ -180,23 +181,55 @@ def train_step(
 
     Each process takes every n-th micro-batch, the next of `batches`. A micro-batch has a seed of its own, so who makes
     it makes no difference.
+
+    Raises:
+        TrainingError: The loss or its gradient is not finite; the weights have not been touched.
     """
     state.model.train()
     state.optimizer.zero_grad()
     sums: dict[str, Tensor] = {}
-    for number in range(processes.rank, len(_micro_batches(state.step, settings)), processes.count):
+    numbers = range(processes.rank, len(_micro_batches(state.step, settings)), processes.count)
+    mine = [next(batches) for _ in numbers]
+    whole = _count(mine, settings, processes)
+    for number, batch in zip(numbers, mine, strict=True):
         torch.manual_seed((settings.seed * 1_000_003 + state.step) * 4_099 + number)
-        for name, value in _backward(state.model, next(batches), settings).items():
+        for name, value in _backward(state.model, replace(batch, whole=whole), settings).items():
             sums[name] = sums.get(name, 0.0) + value
     processes.sum_gradients(state.model)
-    nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip or inf, error_if_nonfinite=True)
+    losses = _sum_over(processes, sums)
+    norm = nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip or inf)
+    if not (norm.isfinite() and isfinite(losses["total"])):  # the gradient of |nan| is 0: one may be ill alone
+        raise TrainingError(_diverged(state.step + 1, losses))
     for group in state.optimizer.param_groups:
         group["lr"] = group["multiple"] * learning_rate(state.step, settings)
     state.optimizer.step()
     state.step += 1
     _update_average(state, settings.average)
-    values = processes.sum(torch.stack(list(sums.values())))
-    return dict(zip(sums, values.tolist(), strict=True))
+    return losses
+
+
+def _sum_over(processes: Processes, losses: Mapping[str, Tensor]) -> dict[str, float]:
+    values = processes.sum(torch.stack(list(losses.values())))
+    return dict(zip(losses, values.tolist(), strict=True))
+
+
+def _count(mine: Sequence[Batch], settings: TrainSettings, processes: Processes) -> Counts:
+    """Targets that teach something in a whole batch, from the micro-batches of this process."""
+    here = [torch.cat([each.actions[None], each.future]) for each in (batch.counts() for batch in mine)]
+    actions_and_future = processes.sum(torch.stack(here).sum(dim=0))
+    return Counts(settings.batch, actions_and_future[0], actions_and_future[1:])
+
+
+def _diverged(step: int, losses: Mapping[str, float]) -> str:
+    """Why a run cannot go on, and what would help."""
+    ill = [name for name, value in losses.items() if not isfinite(value)]
+    found = f"a loss that is not finite ({', '.join(ill)})" if ill else "a gradient that is not finite"
+    values = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
+    return (
+        f"step {step} has {found}; losses: {values}. The training state is as last saved, and "
+        "going on from it leads here again. Start a run in another folder --from this one, with a smaller "
+        "--learning-rate or --clip; if its first steps stop it too, look for extreme numbers in the episodes"
+    )
 
 
 def _micro_batches(step: int, settings: TrainSettings) -> list[range]:

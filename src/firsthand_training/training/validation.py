@@ -6,57 +6,46 @@ input alone: what it says without pictures and without a state tells which.
 """
 
 from collections.abc import Iterator
+from math import isnan
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from firsthand.space.hand_state import HandState
-from firsthand.space.rotations import angle_between
+from firsthand_training.metrics import FeatureSkill, feature_errors, feature_skill, hand_errors
 from firsthand_training.models.layers import pool_grid
 from firsthand_training.training.windows import Batch, Windows
 
 Array = NDArray[np.floating]
-
-MOVING = 0.1  # share of the patches that change most
 
 
 def validate(model: nn.Module, windows: Windows, count: int = 256, size: int = 16) -> dict[str, float]:
     """Errors over `count` windows spread evenly over the held-out episodes.
 
     Returns:
-        `<answer>/<group>`, mean over the chunk. Answers: action (the network's), hold and mean (the trivial ones),
-        without_images and without_state (the network's, with that input at the mean of the data). Groups: wrist_mm,
-        wrist_deg, fingertip_mm, head_deg. If the network predicts features: `skill` = 1 - error / copy error,
-        `skill/moving` on the patches that change most, and `skill/<frames ahead>`; a skill that no window can
-        tell, because every future frame lies beyond the end, is left out.
+        `<answer>/<group>`, mean over the steps of the chunk whose labels count for something. Answers: action (the
+        network's), hold and mean (the trivial ones), without_images and without_state (the network's, with that input
+        at the mean of the data). Groups: wrist_mm, wrist_deg, fingertip_mm, head_deg. If the network predicts features:
+        `feature_skill` over copying (`metrics.feature_skill`), `feature_skill/moving` on the patches that change most,
+        and of both by frames ahead, `feature_skill/<frames>` and `feature_skill/moving/<frames>`. What no window can
+        tell is left out: a skill where every future frame lies beyond the end, errors where no label counts.
     """
     model.eval()
     device = next(model.parameters()).device
     parts = [_errors(model, batch.to(device), windows) for batch in _batches(windows, count, size)]
     together = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    quality = {name: float(values.mean()) for name, values in together.items() if "/" in name}
+    quality = {name: float(values.mean()) for name, values in together.items() if "/" in name and len(values)}
     if "copy" in together:
-        quality |= _skills(together["error"], together["copy"], windows.settings.stride)
+        quality |= _named(feature_skill(together["error"], together["copy"]), windows.settings.stride)
     return quality
 
 
-def action_errors(predicted: Array, target: Array) -> dict[str, Array]:
-    """Distance between two (..., 54) physical hand states.
-
-    Returns:
-        wrist_mm, wrist_deg (means over both wrists), fingertip_mm (over all ten, in their wrists), head_deg; (...).
-    """
-    a, b = HandState.from_vector(predicted), HandState.from_vector(target)
-    wrist = np.linalg.norm(a.wrist_positions - b.wrist_positions, axis=-1)
-    tips = np.linalg.norm(a.fingertips_in_wrist - b.fingertips_in_wrist, axis=-1)
-    return {
-        "wrist_mm": 1e3 * wrist.mean(axis=-1),
-        "wrist_deg": np.degrees(angle_between(a.wrist_rotations, b.wrist_rotations)).mean(axis=-1),
-        "fingertip_mm": 1e3 * tips.mean(axis=(-1, -2)),
-        "head_deg": np.degrees(angle_between(a.head_rotation, b.head_rotation)),
-    }
+def _named(skill: FeatureSkill, stride: int) -> dict[str, float]:
+    values = {"feature_skill": skill.overall, "feature_skill/moving": skill.moving}
+    for name, ahead in (("feature_skill", skill.ahead), ("feature_skill/moving", skill.moving_ahead)):
+        values |= {f"{name}/{stride * frame}": value for frame, value in enumerate(ahead, start=1)}
+    return {name: value for name, value in values.items() if not isnan(value)}
 
 
 def _batches(windows: Windows, count: int, size: int) -> Iterator[Batch]:
@@ -67,9 +56,9 @@ def _batches(windows: Windows, count: int, size: int) -> Iterator[Batch]:
 
 @torch.no_grad()
 def _errors(model: nn.Module, batch: Batch, windows: Windows) -> dict[str, Array]:
-    """Action errors of every step inside an episode (steps,), feature errors (B, T, V P); nan beyond the end."""
+    """Action errors of every step that teaches (steps,), feature errors (B, T, V P); nan beyond the end."""
     output, numbers = model(batch.features, batch.state), windows.statistics.numbers
-    inside = batch.action_mask.cpu().numpy()
+    teaching = (batch.action_weight > 0).cpu().numpy()
     target = numbers.denormalize(_array(batch.actions))
     nothing_seen, nothing_felt = torch.zeros_like(batch.features), torch.zeros_like(batch.state)
     answers = {
@@ -80,9 +69,9 @@ def _errors(model: nn.Module, batch: Batch, windows: Windows) -> dict[str, Array
         "without_state": model(batch.features, nothing_felt).actions,
     }
     errors = {
-        f"{answer}/{name}": value[inside]
+        f"{answer}/{name}": value[teaching]
         for answer, actions in answers.items()
-        for name, value in action_errors(numbers.denormalize(_array(actions)), target).items()
+        for name, value in vars(hand_errors(numbers.denormalize(_array(actions)), target)).items()
     }
     if output.future_features is None:
         return errors
@@ -95,32 +84,10 @@ def _errors(model: nn.Module, batch: Batch, windows: Windows) -> dict[str, Array
 
 
 def _patch_errors(predicted: Tensor, batch: Batch) -> Array:
-    """Mean absolute error of each patch, (B, T, V P); nan where the true frame lies beyond the episode."""
-    error = (predicted - batch.future).abs().mean(dim=-1).transpose(1, 2).flatten(2)
-    return _array(error.where(batch.future_mask[..., None], torch.nan))
-
-
-def _skills(error: Array, copy: Array, stride: int) -> dict[str, float]:
-    """Skill over all frames, on the moving patches of each frame, and by frames ahead."""
-    inside = ~np.isnan(copy[..., 0])
-    if not inside.any():
-        return {}
-    moving = np.argsort(-copy[inside], axis=-1)[:, : max(1, round(MOVING * copy.shape[-1]))]
-    skills = {
-        "skill": _skill(error[inside], copy[inside]),
-        "skill/moving": _skill(*(np.take_along_axis(each[inside], moving, axis=-1) for each in (error, copy))),
-    }
-    for frame in range(copy.shape[1]):
-        if inside[:, frame].any():
-            skills[f"skill/{stride * (frame + 1)}"] = _skill(
-                error[:, frame][inside[:, frame]], copy[:, frame][inside[:, frame]]
-            )
-    return skills
-
-
-def _skill(error: Array, copy: Array) -> float:
-    """1 is perfect, 0 is as good as copying, below is worse."""
-    return float(1 - error.sum() / max(copy.sum(), 1e-12))
+    """Error of each patch, (B, T, V P); nan where the true frame lies beyond the episode."""
+    error = feature_errors(predicted.float().cpu().numpy(), batch.future.cpu().numpy())  # (B, V, T, P), normalised
+    by_frame = np.moveaxis(error, 1, 2).reshape(len(error), error.shape[2], -1)
+    return np.where(batch.future_mask.cpu().numpy()[..., None], by_frame, np.nan)
 
 
 def _array(tensor: Tensor) -> Array:

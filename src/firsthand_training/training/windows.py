@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from firsthand.errors import EpisodeError
-from firsthand.space.hand_state import SIZE, WRIST_POSITIONS
+from firsthand.space.hand_state import SIZE
 from firsthand.space.normalization import Normalization
 from firsthand.vision.dinov2_graph import IMAGENET_MEAN, IMAGENET_STD
 from firsthand_training.episodes.read import Episodes
+from firsthand_training.episodes.targets import in_frame_of
 from firsthand_training.models.layers import pool_grid
 from firsthand_training.training.feature_cache import FeatureCache
 from firsthand_training.training.speed import between_frames
@@ -84,11 +85,7 @@ class TrainingEpisode:
 
     def _in_frame(self, time: int, actions: Array, rows: NDArray[np.integer]) -> Array:
         """Rows of `action`, each in the F_R of its own time, in the F_R of a time: only its origin ever moves."""
-        if self.origin is None:
-            return actions
-        moved = actions.copy()
-        moved[:, WRIST_POSITIONS] += np.tile(self.origin[rows] - self.origin[time], 2)
-        return moved
+        return actions if self.origin is None else in_frame_of(actions, self.origin[rows], self.origin[time])
 
     def rows_ahead(self, row: int, steps: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.bool_]]:
         """Rows of the features that show what is seen some steps after a row (steps,), and whether they really do."""
@@ -162,6 +159,15 @@ def fit_features(
 
 
 @dataclass(frozen=True)
+class Counts:
+    """How many targets of some windows teach something: what masked losses are divided by."""
+
+    windows: int
+    actions: Tensor  # (), steps with a weight above 0
+    future: Tensor  # (T,), windows that show each future frame
+
+
+@dataclass(frozen=True)
 class Batch:
     """Normalised windows."""
 
@@ -172,6 +178,7 @@ class Batch:
     actions: Tensor  # (B, H, 54), for t+1 .. t+H
     action_mask: Tensor  # (B, H), inside the episode
     action_weight: Tensor  # (B, H), how far each step counts: quality of its label, 0 beyond the episode
+    whole: Counts | None = None  # of the batch that this is a micro-batch of; None: this is all of it
 
     @classmethod
     def stack(cls, windows: Sequence[tuple[Tensor, ...]]) -> "Batch":
@@ -180,7 +187,22 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch elsewhere."""
-        return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Batch(**{name: part.to(device) if isinstance(part, Tensor) else part for name, part in parts.items()})
+
+    def counts(self) -> Counts:
+        """How many targets teach something."""
+        return Counts(len(self), (self.action_weight > 0).sum(), self.future_mask.sum(dim=0))
+
+    def divisors(self) -> tuple[Tensor, Tensor]:
+        """What sums over the targets of this micro-batch are divided by: for actions (), for future frames (T,).
+
+        The targets of the whole batch, for as much of it as this is: losses of micro-batches, averaged by their numbers
+        of windows, are then the loss of the batch, however unevenly its targets lie in them.
+        """
+        whole = self.whole or self.counts()
+        share = len(self) / whole.windows
+        return share * whole.actions.to(self.state.device), share * whole.future.to(self.state.device)
 
     def __len__(self) -> int:
         return len(self.state)

@@ -39,9 +39,23 @@ def test_errors_change_smoothly_and_differ_from_clip_to_clip(truth, labels):
     assert np.linalg.norm(error[0] - error[1], axis=-1).min() > 0
 
 
+def test_a_clip_knows_how_far_its_labels_are_off(truth):
+    """Along the line of sight for a wrist, in every direction for fingertips; over clips in their own sigmas."""
+    ahead = truth.wrist_positions / np.linalg.norm(truth.wrist_positions, axis=-1, keepdims=True)
+    wrists, tips = [], []
+    for seed in range(400):
+        noise = LabelNoise(seed, 1, RATE, LabelNoiseSettings(gravity=0.0))
+        label = HandState.from_vector(noise.apply(truth.to_vector(), 0))
+        wrists.append(((label.wrist_positions - truth.wrist_positions) * ahead).sum(axis=-1) / noise.sigma[:2])
+        tips.append((label.fingertips_in_wrist - truth.fingertips_in_wrist) / noise.sigma[4:].reshape(2, 1, 1))
+    assert np.std(wrists) == pytest.approx(1, rel=0.1)
+    assert np.std(tips) == pytest.approx(1, rel=0.05)
+
+
 def test_no_noise_leaves_the_labels_alone(truth):
     silent = LabelNoise(0, FRAMES, RATE, LabelNoiseSettings().scaled(0.0))
     np.testing.assert_allclose(silent.apply(truth.to_vector(), 7), truth.to_vector(), atol=1e-12)
+    np.testing.assert_array_equal(silent.sigma, 0)
 
 
 def test_sizes_below_nothing_are_refused():

@@ -1,6 +1,7 @@
 """One trial of a person, frame by frame, as an episode records it.
 
-A person is not commanded: the action at t is where head and hands are at t+1, seen from F_R as it is at t.
+A person is not commanded: the action at t is where head and hands are at t+1, seen from F_R as it is at t. A `video`
+has one eye, where F_R is: both views show its picture, as in episodes that are labelled from real ones.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from firsthand_training.demonstrations.human.body import HumanBody
 from firsthand_training.demonstrations.human.label_noise import LabelNoise, LabelNoiseSettings
 from firsthand_training.demonstrations.human.person import Person
 from firsthand_training.demonstrations.human.places import redecorate
+from firsthand_training.episodes.label_quality import label_quality
 from firsthand_training.episodes.write import Frame
 
 Array = NDArray[np.floating]
@@ -56,8 +58,8 @@ def demonstrate_person(
     body = human_body(kind, task, variant, seed)
     expert = make_expert(HumanActor(body), seed)
     tremor = Disturbance(seed, TREMOR)
-    label = _labeller(seed, body.scene.task, label_noise)
-    renderer = StereoRenderer(body.scene)
+    label, sigma = _labeller(seed, body.scene.task, label_noise)
+    renderer = StereoRenderer(body.scene, one_eye=kind == "video")
     state, remaining, number = body.hand_state(), round(rest * RATE), 0
     while remaining > 0 and not (body.timed_out() and not body.success()):
         images, stamp_ns, robot_from_world = renderer.render(), body.stamp_ns, body.robot_from_world
@@ -71,7 +73,9 @@ def demonstrate_person(
                 joints=np.zeros(0),
                 action_joints=np.zeros(0),
                 images=images,
+                quality=float(label_quality(*sigma.reshape(3, 2))),
                 origin=origin_of(robot_from_world),
+                sigma=sigma,
             ),
             body.success(),
         )
@@ -101,7 +105,11 @@ def seen_from(state: HandState, new_from_old: Array) -> HandState:
     )
 
 
-def _labeller(seed: int, task: Task, settings: LabelNoiseSettings | None) -> Callable[[Array, int], Array]:
+def _labeller(
+    seed: int, task: Task, settings: LabelNoiseSettings | None
+) -> tuple[Callable[[Array, int], Array], Array]:
+    """What labels a hand state at a frame, and how far its labels are off, (6,), `observation.sigma`."""
     if settings is None:
-        return lambda vector, _: vector
-    return LabelNoise(seed, round((task.time_limit + 5) * RATE), RATE, settings).apply
+        return lambda vector, _: vector, np.zeros(6)
+    noise = LabelNoise(seed, round((task.time_limit + 5) * RATE), RATE, settings)
+    return noise.apply, noise.sigma

@@ -48,7 +48,12 @@ class LabelNoiseSettings:
 
 
 class LabelNoise:
-    """The errors of one clip's labels, frame by frame."""
+    """The errors of one clip's labels, frame by frame.
+
+    Attributes:
+        sigma: Their standard deviation along the worst direction, as `observation.sigma` has it, (6,): what an
+            estimator says of labels that it is right about.
+    """
 
     def __init__(self, seed: int, frames: int, rate: float, settings: LabelNoiseSettings | None = None) -> None:
         """Draw them.
@@ -64,11 +69,13 @@ class LabelNoise:
         clip = float(np.exp(rng.normal(0.0, s.spread) - s.spread**2 / 2))
         steps = rate * s.time_constant
         spread = clip * s.wrist / np.sqrt(2 / np.pi * SIZE_SHARE + 8 / np.pi * (1 - SIZE_SHARE))
+        turn, tips = clip * s.rotation / MEAN_NORM, clip * s.fingertips / MEAN_NORM
+        self.sigma: Array = np.repeat([spread, turn, tips], 2)
         self._stretch = 1 + np.sqrt(SIZE_SHARE) * spread / s.distance * rng.standard_normal()
         self._tilt = matrix_from_rotation_vector(s.gravity * clip * np.array([*rng.standard_normal(2), 0.0]))
         self._wrists = np.sqrt(1 - SIZE_SHARE) * spread * _smooth(rng, (frames, 2, 3), steps)
-        self._turns = clip * s.rotation / MEAN_NORM * _half_constant(rng, (frames, 2, 3), steps)
-        self._tips = clip * s.fingertips / MEAN_NORM * _half_constant(rng, (frames, 2, 5, 3), steps)
+        self._turns = turn * _half_constant(rng, (frames, 2, 3), steps)
+        self._tips = tips * _half_constant(rng, (frames, 2, 5, 3), steps)
 
     def apply(self, vector: Array, frame: int) -> Array:
         """The label (54,) that a frame gets for a true hand state (54,)."""

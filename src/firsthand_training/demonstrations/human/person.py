@@ -32,7 +32,7 @@ KINDS = ("human", "video")
 
 @dataclass(frozen=True)
 class Person:
-    """One person with the stereo camera that they wear."""
+    """One person with the camera that they wear."""
 
     hand: Hand
     skin: tuple[Color, Color]  # back, palm
@@ -42,7 +42,7 @@ class Person:
     heading: float  # [rad], of the body, about the vertical
     look_down: float  # [rad], by which the eyes, not the head, look down; the camera sees that much higher
     camera_fov: float  # [deg], vertical
-    baseline: float  # [m], between the cameras
+    baseline: float  # [m], between the cameras; 0 where there is one
     pace: float  # how quick the hands are, relative to the robot's
     surface: str = (
         "capsules"  # of the hands: `capsules` (`surface.py`) or `mesh` (`hand_mesh.py`), which has to be fetched
@@ -54,7 +54,7 @@ class Person:
 
         Args:
             kind: `human`: wears the demonstrator's headset, as in the paper's human demonstrations; `video`: somebody
-                with a camera of their own, who differ more.
+                with a camera of their own, of one eye, who differ more.
             seed: Whose.
 
         Raises:
@@ -73,7 +73,7 @@ class Person:
             heading=0.15 * wide * float(rng.uniform(-1, 1)),
             look_down=float(rng.uniform(0.0, 0.05 + 0.2 * wide)),
             camera_fov=56.0 + 9.0 * wide * float(rng.uniform(-1, 1)),
-            baseline=0.063,
+            baseline=0.0 if kind == "video" else 0.063,
             pace=float(rng.uniform(2.0, 3.5)),
         )
 
