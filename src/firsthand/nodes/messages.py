@@ -256,7 +256,7 @@ def _row(values: Array, size: int, what: str) -> Array:
     return values
 
 
-def _numbers(values: Sequence[float], names: Sequence[str], what: str) -> Array:
+def _numbers(values: Sequence[float] | Array, names: Sequence[str], what: str) -> Array:
     numbers = np.array(values, dtype=float)
     if len(numbers) != len(names):
         raise ShapeError(f"expected {len(names)} {what}, one per name, got {len(numbers)}")

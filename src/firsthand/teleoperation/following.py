@@ -86,7 +86,7 @@ class Following:
     def follow(self, sample: HandsSample, own: HandState, now_ns: int) -> None:
         """Move the target as the person moves, whose hands are `own` in the F_R of this sample's head."""
         assert self.target is not None, "begun with one"
-        person = inverse(self._frame) @ world_from_robot(sample.world_from_head) @ own.wrist_poses
+        person: Array = inverse(self._frame) @ world_from_robot(sample.world_from_head) @ own.wrist_poses
         tips = own.fingertips_in_wrist
         if self._filters:
             person, tips = self._smooth(sample, person, tips)

@@ -57,7 +57,7 @@ def carry_out(
                     continue
                 print(f"[{number}/{len(steps)}] {step.name}", flush=True)
                 failures += _try(step, program, deadline, descriptor)
-                if step.done and history is not None:
+                if history is not None:
                     remember(history, step)
     if failures:
         raise FirsthandError("; ".join(failures))

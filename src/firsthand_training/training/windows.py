@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -183,12 +184,16 @@ class Batch:
     @classmethod
     def stack(cls, windows: Sequence[tuple[Tensor, ...]]) -> "Batch":
         """Windows from `Windows.window` as one batch."""
-        return cls(*(torch.stack(part) for part in zip(*windows, strict=True)))
+        parts: list[Any] = [torch.stack(part) for part in zip(*windows, strict=True)]
+        return cls(*parts)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch elsewhere."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Batch(**{name: part.to(device) if isinstance(part, Tensor) else part for name, part in parts.items()})
+        parts: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved: dict[str, Any] = {
+            name: part.to(device) if isinstance(part, Tensor) else part for name, part in parts.items()
+        }
+        return Batch(**moved)
 
     def counts(self) -> Counts:
         """How many targets teach something."""
