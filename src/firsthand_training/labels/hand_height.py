@@ -29,7 +29,8 @@ def level_hands(hands: CameraHands, up: Array, tilt_sigma: float, height_sigma: 
         tilt_sigma: Of it, [rad].
         height_sigma: Of one wrist over the other, [m].
     """
-    both: NDArray[np.bool_] = np.asarray(
+    known = np.isfinite(hands.position).all(axis=2) & np.isfinite(hands.wrist_sigma)  # (N, 2)
+    both: NDArray[np.bool_] = known[:, 0] & known[:, 1]
         np.isfinite(hands.position).all(axis=(1, 2)) & np.isfinite(hands.wrist_sigma).all(axis=1)
     )
     distance = np.where(both[:, None], np.linalg.norm(hands.position, axis=-1), 1.0)
