@@ -196,7 +196,7 @@ class _Reader:
         if not count:
             return np.zeros(0)
         self.align(8)
-        numbers = np.frombuffer(self.raw, "<f8", count, self.offset)
+        numbers = np.frombuffer(self.raw, "<f8", count, self.offset).copy()
         self.offset += numbers.nbytes
         return numbers
 

@@ -256,8 +256,7 @@ def _row(values: Array, size: int, what: str) -> Array:
     return values
 
 
-def _numbers(values: Sequence[float] | Array, names: Sequence[str], what: str) -> Array:
-    numbers = np.array(values, dtype=float)
+def _numbers(numbers: Array, names: Sequence[str], what: str) -> Array:
     if len(numbers) != len(names):
         raise ShapeError(f"expected {len(names)} {what}, one per name, got {len(numbers)}")
     if not np.isfinite(numbers).all():

@@ -31,8 +31,6 @@ def level_hands(hands: CameraHands, up: Array, tilt_sigma: float, height_sigma: 
     """
     known = np.isfinite(hands.position).all(axis=2) & np.isfinite(hands.wrist_sigma)  # (N, 2)
     both: NDArray[np.bool_] = known[:, 0] & known[:, 1]
-        np.isfinite(hands.position).all(axis=(1, 2)) & np.isfinite(hands.wrist_sigma).all(axis=1)
-    )
     distance = np.where(both[:, None], np.linalg.norm(hands.position, axis=-1), 1.0)
     heights = np.where(both[:, None], np.einsum("nsi,ni->ns", hands.position, up), 0.0)
     variance = np.where(both[:, None], hands.wrist_sigma / distance, 0.0) ** 2  # of the logarithm of the distance
