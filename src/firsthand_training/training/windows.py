@@ -11,9 +11,10 @@ Shapes: N frames, B batch, V views, gh x gw patches of C numbers, P pooled patch
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -183,12 +184,14 @@ class Batch:
     @classmethod
     def stack(cls, windows: Sequence[tuple[Tensor, ...]]) -> "Batch":
         """Windows from `Windows.window` as one batch."""
-        return cls(*(torch.stack(part) for part in zip(*windows, strict=True)))
+        parts: list[Any] = [torch.stack(part) for part in zip(*windows, strict=True)]
+        return cls(*parts)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch elsewhere."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Batch(**{name: part.to(device) if isinstance(part, Tensor) else part for name, part in parts.items()})
+        tensors = [field.name for field in fields(self) if isinstance(getattr(self, field.name), Tensor)]
+        moved: dict[str, Any] = {name: getattr(self, name).to(device) for name in tensors}
+        return replace(self, **moved)
 
     def counts(self) -> Counts:
         """How many targets teach something."""
