@@ -40,9 +40,7 @@ def describe_policies(row: Row, root: Path) -> dict[str, Any]:
 
 
 def remember(history: Path, step: Step) -> None:
-    """Note by which code a step was finished; nothing while it is not."""
-    if not step.done:
-        return
+    """Note that a step was finished, and by which code."""
     line = {"step": step.name, "code": code_version(), "commands": [list(command) for command in step.commands]}
     with history.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")

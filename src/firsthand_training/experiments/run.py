@@ -57,8 +57,7 @@ def carry_out(
                     continue
                 print(f"[{number}/{len(steps)}] {step.name}", flush=True)
                 failures += _try(step, program, deadline, descriptor)
-                if history is not None:
-                    remember(history, step)
+                _note(step, history)
     if failures:
         raise FirsthandError("; ".join(failures))
     return all(step.done for step in steps)
@@ -79,6 +78,11 @@ def _try(step: Step, program: Sequence[str], deadline: float | None, lock: int) 
         if code != 0:
             return [f"{step.name} failed: exit status {code} of {shown(command)}"]
     return [] if step.done else [f"{step.name} ended well without {step.product}; its commands do not fit it"]
+
+
+def _note(step: Step, history: Path | None) -> None:
+    if step.done and history is not None:
+        remember(history, step)
 
 
 def _run(command: Sequence[str], deadline: float | None, lock: int) -> int | None:

@@ -11,7 +11,7 @@ Shapes: N frames, B batch, V views, gh x gw patches of C numbers, P pooled patch
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -189,11 +189,9 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch elsewhere."""
-        parts: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved: dict[str, Any] = {
-            name: part.to(device) if isinstance(part, Tensor) else part for name, part in parts.items()
-        }
-        return Batch(**moved)
+        tensors = [field.name for field in fields(self) if isinstance(getattr(self, field.name), Tensor)]
+        moved: dict[str, Any] = {name: getattr(self, name).to(device) for name in tensors}
+        return replace(self, **moved)
 
     def counts(self) -> Counts:
         """How many targets teach something."""
