@@ -142,7 +142,8 @@ def test_thumbs_up_and_down_make_real_recordings_and_the_operator_is_told(ros, t
 
     def relax():
         rig.fingers, rig.rolls = RELAXED, np.zeros(2)
-        ros.spin_until(lambda: "hold the thumbs" not in rig.statuses[-1], what="thumbs that are elsewhere")
+        taken = rig.teleop._hands_in.taken
+        ros.spin_until(lambda: rig.teleop._hands_in.taken > taken + 3, what="thumbs that are elsewhere")
 
     ros.spin_until(lambda: rig.statuses[-1].endswith("; not recording, both thumbs up begin it"), what="an invitation")
     hold(1)

@@ -6,14 +6,31 @@ import pytest
 
 from firsthand.space.frames import pose
 from firsthand.space.rotations import angle_between, matrix_from_rpy
-from firsthand.teleoperation.smoothing import SECOND, HandFilter, SmoothingSettings
+from firsthand.teleoperation.smoothing import SECOND, HandsFilter, SmoothingSettings
 
 PERIOD = 1 / 90
 TIPS = np.zeros((5, 3))
 
 
+class OneHand:
+    """The right one of a filter; the other is not seen."""
+
+    def __init__(self, settings):
+        self.both = HandsFilter(settings)
+        self.reset = self.both.reset
+
+    def smooth(self, stamp_ns, wrist, tips):
+        nothing = np.full((4, 4), np.nan), np.full((5, 3), np.nan)
+        wrists, found = self.both.smooth(
+            stamp_ns, np.stack([nothing[0], wrist]), np.stack([nothing[1], tips]), (False, True)
+        )
+        assert np.isnan(wrists[0]).all()
+        assert np.isnan(found[0]).all()
+        return wrists[1], found[1]
+
+
 def smoothed(settings, wrists, tips=None):
-    one = HandFilter(settings)
+    one = OneHand(settings)
     tips = [TIPS] * len(wrists) if tips is None else tips
     pairs = zip(wrists, tips, strict=True)
     return [one.smooth(round(k * PERIOD * SECOND), wrist, tip) for k, (wrist, tip) in enumerate(pairs)]
@@ -81,7 +98,7 @@ def test_a_hand_that_moves_is_hardly_held_back():
 
 
 def test_a_hand_that_comes_into_sight_begins_where_it_is():
-    one = HandFilter(SmoothingSettings())
+    one = OneHand(SmoothingSettings())
     one.smooth(0, np.eye(4), TIPS)
     one.reset()
     there = pose(matrix_from_rpy(0.0, 0.0, 1.0), np.ones(3))
@@ -90,8 +107,24 @@ def test_a_hand_that_comes_into_sight_begins_where_it_is():
     np.testing.assert_array_equal(tips, TIPS + 0.1)
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_hand_that_is_lost_and_seen_again_does_not_touch_the_other(side):
+    rng = np.random.default_rng(1)
+    both, alone = HandsFilter(SmoothingSettings()), HandsFilter(SmoothingSettings())
+    for k in range(60):
+        wrists = np.stack([pose(matrix_from_rpy(*rng.normal(size=3)), rng.normal(size=3)) for _ in range(2)])
+        tips = rng.normal(size=(2, 5, 3))
+        seen = [True, True]
+        seen[1 - side] = k % 7 > 2
+        one, _ = alone.smooth(k * 11_000_000, wrists, tips, (side == 0, side == 1))
+        two, _ = both.smooth(k * 11_000_000, wrists, tips, tuple(seen))
+        np.testing.assert_allclose(two[side], one[side], atol=1e-12)
+        if k % 7 == 3:
+            np.testing.assert_allclose(two[1 - side], wrists[1 - side], atol=1e-12)  # it begins where it is
+
+
 def test_samples_that_come_at_once_or_backwards_stay_finite():
-    one = HandFilter(SmoothingSettings())
+    one = OneHand(SmoothingSettings())
     for stamp in (0, 0, -SECOND, 10**15):
         wrist, tips = one.smooth(stamp, pose(np.eye(3), np.full(3, stamp % 7 / 7)), TIPS)
         assert np.isfinite(wrist).all()

@@ -21,7 +21,7 @@ from firsthand.teleoperation.anchor import SECOND, Anchor, smooth
 from firsthand.teleoperation.operator import Operator
 from firsthand.teleoperation.reach import Reach
 from firsthand.teleoperation.settings import TeleoperationSettings
-from firsthand.teleoperation.smoothing import HandFilter
+from firsthand.teleoperation.smoothing import HandsFilter
 
 Array = NDArray[np.floating]
 
@@ -52,7 +52,7 @@ class Following:
         self._retargeting = HandRetargeting(model)
         self.set_operator(operator)
         self._q_hands = model.neutral[HANDS_SLICE].copy()
-        self._filters = [HandFilter(settings.smoothing) for _ in SIDES] if settings.smoothing else []
+        self._filter = HandsFilter(settings.smoothing) if settings.smoothing else None
         self._frame: Array = np.eye(4)  # world_from_robot of the person when the hands were tied
         self._anchors: list[Anchor | None] = [None, None]
         self._tied_ns = [0, 0]
@@ -80,16 +80,16 @@ class Following:
         """Follow again after a break, from the target on, in the frame that the eyes have now."""
         self._frame = world_from_robot(sample.world_from_head)
         self._anchors, self._lost_since_ns, self.at_border = [None, None], [None, None], (False, False)
-        for one in self._filters:
-            one.reset()
+        if self._filter is not None:
+            self._filter.reset()
 
     def follow(self, sample: HandsSample, own: HandState, now_ns: int) -> None:
         """Move the target as the person moves, whose hands are `own` in the F_R of this sample's head."""
         assert self.target is not None, "begun with one"
         person: Array = inverse(self._frame) @ world_from_robot(sample.world_from_head) @ own.wrist_poses
         tips = own.fingertips_in_wrist
-        if self._filters:
-            person, tips = self._smooth(sample, person, tips)
+        if self._filter is not None:
+            person, tips = self._filter.smooth(sample.stamp_ns, person, tips, sample.tracked)
         for side, anchor in enumerate(self._anchors):
             if not sample.tracked[side]:
                 self._lost_since_ns[side] = self._lost_since_ns[side] or now_ns
@@ -121,16 +121,6 @@ class Following:
         self._tips_then[side], self._tied_ns[side] = self.target.fingertips_in_wrist[side], now_ns
         self._lost_since_ns[side] = None
         return anchor
-
-    def _smooth(self, sample: HandsSample, wrists: Array, tips: Array) -> tuple[Array, Array]:
-        """Wrists (2, 4, 4) and fingertips (2, 5, 3) of hands that are seen, filtered."""
-        wrists, tips = wrists.copy(), tips.copy()
-        for side, one in enumerate(self._filters):
-            if sample.tracked[side]:
-                wrists[side], tips[side] = one.smooth(sample.stamp_ns, wrists[side], tips[side])
-            else:
-                one.reset()
-        return wrists, tips
 
     def _within_reach(self, wishes: Array, now_ns: int) -> Array:
         """Places (2, 3) for wishes; a hand that was tied outside of the reach comes inside slowly."""
