@@ -2,8 +2,8 @@
 
 rclpy fills 28 points of 13 transforms in about 2 ms and reads them back in about 5; here both take some 0.05 ms. Of the
 joints, which come 250 times a second on three topics, it makes 0.2 ms each way, and here 0.03, without the middleware;
-with it, from writing to reading, it is 0.38 ms against 0.24. The layout is plain CDR, little endian, offsets counted after
-the 4 encapsulation bytes:
+with it, from writing to reading, it is 0.38 ms against 0.24. The layout is plain CDR, little endian, offsets counted
+after the 4 encapsulation bytes:
 
     header      int32 sec, uint32 nanosec, string frame_id
     joint_names uint32 count, strings
