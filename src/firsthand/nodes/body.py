@@ -49,7 +49,7 @@ from firsthand.robot.limits import JointLimits
 from firsthand.robot.model import RobotModel
 from firsthand.robot.safety_gate import (
     FOLLOWING,
-    MOVING,
+    POWERED,
     Answer,
     Command,
     GateOutput,
@@ -155,7 +155,7 @@ class BodyNode(RunnableNode):
             self._engage_when_commanded = False
             self._gate.disengage()
         deadline = time.monotonic() + 2 * self._settings.damping_time / self._settings.real_time_factor + 0.1
-        while self.failure is None and self._gate.status.state in MOVING and time.monotonic() < deadline:
+        while self.failure is None and self._gate.status.state in POWERED and time.monotonic() < deadline:
             time.sleep(TICK)
         self._control.stop()
         self._body.close()
@@ -364,7 +364,7 @@ class BodyNode(RunnableNode):
 
     def _reset_robot(self) -> Answer:
         """A robot cannot be put back: it stays where it is, and the mode that it is in now is taken as meant."""
-        if self._gate.status.state in MOVING:
+        if self._gate.status.state in POWERED:
             return Answer(False, "a robot cannot be put back while it is driven; call engage with false first")
         self._wanted = self._engage_when_commanded = False
         try:

@@ -28,6 +28,7 @@ from firsthand.robot.bodies.interface import TICK, TICK_NS
 from firsthand.robot.limits import Governor, JointLimits
 from firsthand.robot.model import RobotModel
 from firsthand.robot.retargeting import Retargeting, RetargetingResult
+from firsthand.robot.safety_gate import ENGAGED
 from firsthand.space.hand_state import ROTATIONS, WRIST_POSITIONS
 from firsthand.space.rotations import (
     matrix_from_rotation_6d,
@@ -40,7 +41,6 @@ Array = NDArray[np.floating]
 
 SOURCES = ("policy", "teleop")
 LONGEST_GAP_NS = 25 * TICK_NS  # made up for tick by tick; after a longer one commands begin anew
-MOVING = ("engaging", "active", "holding")  # states of the safety gate in which the robot follows, or soon will again
 TIMING_TOLERANCE_NS = 1000
 LATE_JOINTS_NS = 5 * TICK_NS  # the joints that are known when the gate's state is heard may be so much older than it
 WAIT_FOR_SOURCE_NS = 500_000_000
@@ -152,7 +152,7 @@ class CommandStream:
         While it lets nothing through, commands stay at the measured joints; what was observed before is forgotten.
         """
         with self._lock:
-            moves = state in MOVING
+            moves = state in ENGAGED
             if self._gate_moves and not moves:
                 self._forget_targets()
                 self._oldest_ns = 0 if self._joints is None else self._joints.stamp_ns + LATE_JOINTS_NS

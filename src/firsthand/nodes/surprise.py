@@ -15,13 +15,13 @@ from firsthand.nodes.qos import LATCHED, PUBLISH
 from firsthand.policy.checkpoint import find_checkpoint
 from firsthand.policy.session import Policy, Prediction
 from firsthand.policy.surprise import Alarm, Surprise, SurpriseMonitor, load_usual
-from firsthand.robot.safety_gate import MOVING, GateState
+from firsthand.robot.safety_gate import POWERED, GateState
 from firsthand.space.hand_state import LEFT_FINGERTIPS, RIGHT_FINGERTIPS
 
 Array = NDArray[np.floating[Any]]
 
 ACTIVE = GateState.ACTIVE.value  # the state of the gate in which the robot does what the policy says
-STILL = {state.value for state in GateState if state not in MOVING}
+STILL = {state.value for state in GateState if state not in POWERED}
 FRESH = 1.0  # [s], how long a score says something of now
 
 

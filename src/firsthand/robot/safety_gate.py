@@ -65,7 +65,8 @@ class GateState(str, Enum):
 
 
 FOLLOWING = (GateState.ENGAGING, GateState.ACTIVE)
-MOVING = (*FOLLOWING, GateState.HOLDING, GateState.DAMPING)
+ENGAGED = (*FOLLOWING, GateState.HOLDING)  # the robot follows, or will again when commands come
+POWERED = (*ENGAGED, GateState.DAMPING)  # its motors have stiffness
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ class SafetyGate:
     def disengage(self) -> Answer:
         """Let go: stiffness falls to zero, then the gate is disengaged."""
         self._engage_requested = False
-        if self._state not in MOVING:
+        if self._state not in POWERED:
             return Answer(True, f"already {self._state.value}")
         self._enter(GateState.DAMPING, "disengage was asked for")
         return Answer(True, "stiffness is coming down")

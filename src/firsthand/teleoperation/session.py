@@ -34,6 +34,7 @@ from firsthand.errors import HeadsetError
 from firsthand.headset.hand_frames import hand_state
 from firsthand.headset.hands_sample import HandsSample
 from firsthand.robot.model import RobotModel
+from firsthand.robot.safety_gate import ENGAGED
 from firsthand.space.hand_state import SIDES, HandState
 from firsthand.space.rotations import angle_between
 from firsthand.teleoperation.anchor import SECOND
@@ -46,7 +47,6 @@ from firsthand.teleoperation.settings import TeleoperationSettings
 
 Array = NDArray[np.floating]
 
-MOVING = ("engaging", "active", "holding")  # states of the safety gate in which the robot follows, or soon will again
 MEASURED_WITHIN = 0.25  # [s]; older hand states of the robot are nothing to begin at
 POSE_TIME = 1.0  # [s] of samples that measure an operator
 ENGAGE_WITHIN = 5.0  # [s] that the motors have to follow after the clutch closed
@@ -128,8 +128,8 @@ class Teleoperation:
 
     def hear_gate(self, state: str) -> None:
         """The safety gate's state, at every change."""
-        was_moving, self._gate = self._gate in MOVING, state
-        if state == "stopped" or (was_moving and state not in MOVING):
+        was_moving, self._gate = self._gate in ENGAGED, state
+        if state == "stopped" or (was_moving and state not in ENGAGED):
             self._let_go()
         if state == "stopped":
             self._stopping = False
@@ -252,7 +252,7 @@ class Teleoperation:
 
     def _engage(self, sample: HandsSample, now_ns: int) -> None:
         """Begin as soon as commands get through to the motors."""
-        ours = self._gate in MOVING and self._source == "teleop"
+        ours = self._gate in ENGAGED and self._source == "teleop"
         if not ours:  # the policy moves it, or it sags
             self._begin = self._fresh_robot(now_ns)
         if self._begin is None:
@@ -270,7 +270,7 @@ class Teleoperation:
             self._end(f"the {' and '.join(lost)} hand was out of sight")
 
     def _come_back(self, sample: HandsSample, now_ns: int) -> None:
-        if self.state is TeleopState.WAITING or self._following.target is None or self._gate not in MOVING:
+        if self.state is TeleopState.WAITING or self._following.target is None or self._gate not in ENGAGED:
             self.state = TeleopState.READY
         elif now_ns - self._back_ns >= SETTLING * SECOND:
             self._following.resume(sample)
@@ -330,7 +330,7 @@ class Teleoperation:
             requests.add(Request.STOP)
         elif self.state is TeleopState.ENGAGING and self._source != "teleop":
             requests.add(Request.TAKE)  # first: the gate must not let the policy through for the person's clutch
-        elif self.state is TeleopState.ENGAGING and self._gate not in MOVING:
+        elif self.state is TeleopState.ENGAGING and self._gate not in ENGAGED:
             requests.add(Request.ENGAGE)
         vector = None if target is None else target.to_vector()
         return Output(self.state, vector, frozenset(requests), self._message(now_ns))
