@@ -29,7 +29,7 @@ ROUGHLY, ENOUGH = (
     1e-4,
 )  # relative, by which the cost must fall for another step: before strays are known, and after
 LIKELY = 0.5  # [px], of an observation: more counts less and less (Cauchy)
-MAX_ERROR = 4.0  # [px], of an observation that stays
+MAX_ERROR = 3.0  # [px], of an observation that stays
 LEAST = 1e-6  # [px^2], in the place of what nothing tells
 FARTHEST = 50.0  # median depths, of a point that stays
 
