@@ -56,6 +56,21 @@ def test_what_depends_on_the_pose_is_taken_away(learnt):
     assert (corrected.sigma > 0).all()
 
 
+def test_hands_whose_looks_agree_are_left_nearly_as_they_are():
+    """Half of the hands are off, and looks at those differ; the other half look much alike, and are right."""
+    rng = np.random.default_rng(0)
+    hands = seen(rng.uniform(-1, 1, 200))
+    off = 0.1 * np.sin(2 * hands.keypoints[:, 8, 0])[:, None] + np.linspace(0.1, 0.3, 63)
+    right = np.arange(200) % 2 == 0
+    hands.spread[right], off[right] = 0.3, 0.0
+    model = learn(HandFrame.of(hands).describe(hands), off, np.arange(200) % 5)
+    sure, unsure = seen(np.array([0.4])), seen(np.array([0.4]))
+    sure.spread[:] = 0.3
+    moved = [np.abs(model.predict(HandFrame.of(each).describe(each))[0]).mean() for each in (sure, unsure)]
+    assert moved[0] < 0.02
+    assert moved[1] > 0.1
+
+
 def test_a_hand_unlike_all_known_ones_is_left_as_it_is(learnt):
     strange = seen(np.array([0.3]))
     strange.keypoints[0, 1:5] += 400.0

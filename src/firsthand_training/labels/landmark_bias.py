@@ -3,8 +3,9 @@
 A constant offset (`landmarks.OFFSETS`) is not enough: MediaPipe takes a hand that holds something and is seen from its
 thumb for one seen from its back, turned by some 40 deg about the fingers, too small by a fifth and with too little
 depth; it does so every time. A Gaussian process learns that from rendered hands whose pose is known: two hands of which
-the network says the same are likely to be off alike. It knows how far a hand is from those it has learnt from; far from
-all of them it leaves what was said as it is, and its sigmas say so.
+the network says the same are likely to be off alike, by as much as looks at them differ: a hand that looks the same
+however it is looked at, as open hands do, is left nearly as it was said. The process knows how far a hand is from those
+it has learnt from; far from all of them it leaves what was said as it is, and its sigmas say so.
 
 In: 21 keypoints and depths, how much looks differ, presence; upright, of one size, left hands mirrored. Out: what is to
 be added to keypoints and depths. `evaluation/landmark_calibration.py` makes the file.
@@ -28,10 +29,11 @@ Integers = NDArray[np.int64]
 
 SAID, OFF, CAUSES = 65, 63, 4  # 42 numbers of keypoints, 21 of depths, spread and presence; keypoints and depths
 STRETCH = 1.9  # MediaPipe's depths are this much too small (11 rendered clips)
-WIDTH = 0.005  # of the kernel: exp(-WIDTH * squared distance), numbers in standard deviations
+WIDTH = 0.003  # of the kernel: exp(-WIDTH * squared distance), numbers in standard deviations
 NOISE = 0.05  # variance of what such a process cannot explain, over that of what it can
 NARROWEST = 0.005  # standard deviation of a number; those that hardly vary tell no hands apart
-LEAST = 1e-4  # variance of any number, in sizes of the hand squared
+LEAST, MOST = 1e-4, 0.15  # variance of any number, in sizes of the hand squared
+REWEIGHTED = 10  # times
 FILE = Path(__file__).parent / "mediapipe_bias.npz"
 
 
@@ -77,7 +79,8 @@ class LandmarkBias:
         """What is to be added (B, 63), and how far from what is known that is (B,), 0 to 1."""
         kernel = _kernel(self._scaled(said), self._known)
         gain = kernel @ self._precision
-        return gain @ self.off, np.clip(1 - (gain * kernel).sum(axis=1), 0.0, 1.0)
+        added = gain @ (self.off / self._usual(self.said)[:, None]) * self._usual(said)[:, None]
+        return added, np.clip(1 - (gain * kernel).sum(axis=1), 0.0, 1.0)
 
     def correct(self, said: Said) -> Corrected:
         """Put hands right of which everything is known; see `Said.whole`."""
@@ -90,6 +93,20 @@ class LandmarkBias:
         along = np.sqrt(variance[:, :42].reshape(-1, 21, 2).mean(axis=2))
         size = frame.size[:, None]
         return Corrected(frame.to_picture(flat), depths * size, along * size, np.sqrt(variance[:, 42:]) * size)
+
+    def _usual(self, said: Array) -> Array:
+        """By how much such hands are off, (B,), root mean square."""
+        return np.asarray(np.sqrt(np.minimum(_doubts(said) @ self._growth, MOST)))
+
+    @cached_property
+    def _growth(self) -> Array:
+        """(3,), of the variance with `_doubts`; hands that are hardly off count as much as others."""
+        doubts, squares = _doubts(self.said), (self.off**2).mean(axis=1, keepdims=True)
+        expected = np.ones((len(doubts), 1))
+        for _ in range(REWEIGHTED):
+            growth = _positive_fit(doubts / expected, squares / expected)
+            expected = np.maximum(doubts @ growth, LEAST)
+        return growth[:, 0]
 
     def _scaled(self, said: Array) -> Array:
         return np.asarray((said - self.said.mean(axis=0)) / np.maximum(self.said.std(axis=0), NARROWEST))
@@ -183,10 +200,15 @@ def learn(said: Array, off: Array, groups: Integers) -> LandmarkBias:
     return LandmarkBias(said, off, _positive_fit(_causes(said, strange), squares))
 
 
-def _causes(said: Array, strange: Array) -> Array:
-    """What makes hands (B) err more than others, (B, 4): nothing; being unlike known ones; looks that differ; doubt."""
+def _doubts(said: Array) -> Array:
+    """What makes hands (B) be off more than others, (B, 3): nothing; looks that differ; a network that is not sure."""
     spread, presence = said[:, 63], said[:, 64]
-    return np.stack([np.ones(len(said)), strange, spread**2, (1 - presence) ** 2], axis=1)
+    return np.stack([np.ones(len(said)), spread**2, (1 - presence) ** 2], axis=1)
+
+
+def _causes(said: Array, strange: Array) -> Array:
+    """The same of what is left over, (B, 4): also being unlike known ones."""
+    return np.insert(_doubts(said), 1, strange, axis=1)
 
 
 def _positive_fit(causes: Array, squares: Array) -> Array:
