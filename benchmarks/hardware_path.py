@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--variant", default="id")
     parser.add_argument("--seed", type=int, default=10000)
     parser.add_argument("--speed", type=float, default=1.0, help="of the fake robot's time")
-    parser.add_argument("--camera-rate", type=float, default=15.0, help="[Hz] of the fake robot's time")
+    parser.add_argument("--camera-rate", type=float, default=10.0, help="[Hz] of the fake robot's time")
     parser.add_argument("--json", type=Path)
     parser.add_argument("arguments", nargs="*", metavar="name:=value", help="more for the launch file")
     arguments = parser.parse_args()

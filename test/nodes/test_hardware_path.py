@@ -1,6 +1,7 @@
 """The whole hardware path, closed and without hardware: the fake robot's camera, the nodes that its own printed command
 starts, the policy, kinematics, the body h1_2, DDS, and the fake robot that moves."""
 
+import re
 import subprocess
 import sys
 
@@ -9,15 +10,13 @@ import pytest
 
 pytest.importorskip("rclpy")
 pytest.importorskip("onnx")
-pytest.importorskip("mujoco")
+pytest.importorskip("firsthand.simulation.gl")  # chooses the backend before MuJoCo is imported
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, JointState
-from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
 from firsthand.nodes.image_messages import read_camera_infos
 from firsthand.nodes.messages import ns_from_stamp, read_joint_state
-from firsthand.nodes.qos import LATCHED
 from firsthand.policy.checkpoint import EncoderSpec
 from firsthand.robot.joints import JOINTS
 from firsthand.robot.model import RobotModel
@@ -27,7 +26,7 @@ pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(300)]
 
 PATIENCE = 120.0  # [s]
 SHAPE = (2, 36, 64, 3)
-SPEED = 0.2  # the machine that tests is busy
+SPEED = 0.1  # the machine that tests is busy
 
 
 @pytest.fixture
@@ -47,9 +46,8 @@ def rollout(ros):
 class Listener:
     def __init__(self, ros):
         self.ros, self.node = ros, ros.node("listener")
-        self.joints, self.gate, self.infos = [], [], {"left": None, "right": None}
+        self.joints, self.infos = [], {"left": None, "right": None}
         self.node.create_subscription(JointState, "joint_states", self.joints.append, QoSProfile(depth=1000))
-        self.node.create_subscription(String, "gate_state", lambda m: self.gate.append(m.data), LATCHED)
         for side in self.infos:
             self.node.create_subscription(
                 CameraInfo, f"{side}/color/rect/camera_info", lambda m, s=side: self.infos.__setitem__(s, m), 10
@@ -89,8 +87,8 @@ def test_a_policy_drives_the_robot_by_what_the_robot_sees(ros, fake_robot, rollo
         return model.hand_state(read_joint_state(listener.joints[-1], JOINTS).positions).wrist_positions[1] - start
 
     ros.spin_until(lambda: gone()[1] > 0.03, PATIENCE, what="the right hand to go left, as the policy has it")
-    assert listener.gate[-1] == "active"
     assert np.abs(gone()[[0, 2]]).max() < 0.03
-    last = robot.end()
-    assert "weight 1.00" in last
+    last = robot.end()  # what the robot itself says of it
+    assert float(re.search(r"weight ([\d.]+)", last)[1]) > 0
+    assert int(re.search(r"(\d+) commands obeyed", last)[1]) > 10
     assert "dropped: none" in last

@@ -431,7 +431,7 @@ def _robot_settings(s: BodyNodeSettings) -> H12Settings:
         domain=s.dds_domain,
         control=s.control,
         hands=s.hand != "none",
-        weight_time=s.weight_time / s.real_time_factor,
+        weight_time=s.weight_time,  # by the clock in slow motion too: who ends a node waits 10 s for it, not longer
         state_timeout=s.state_timeout / s.real_time_factor,
         hand_state_timeout=s.hand_state_timeout / s.real_time_factor,
         check_crc=s.check_crc,

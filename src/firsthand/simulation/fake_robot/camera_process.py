@@ -32,6 +32,7 @@ from firsthand.vision.zed_calibration import write_zed_calibration
 Picture = NDArray[np.uint8]
 
 CAPTURE_WIDTH, CAPTURE_HEIGHT = 1280, 720  # [px], of one view: a ZED's HD720
+NICENESS = 5  # on a computer with too few cores the robot's loop comes first
 LOOK_UP = 0.1  # [s] after which waiting looks up: has the reader gone, or the robot?
 
 
@@ -146,6 +147,7 @@ def main() -> int:
     """Serve the robot at the other end of stdin and stdout; its settings are the one argument."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # a terminal tells everybody, but the robot decides
+    os.nice(NICENESS)
     say = Speaker(os.dup(sys.stdout.fileno()))
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is not for the robot
     records = RecordReader(sys.stdin.buffer)

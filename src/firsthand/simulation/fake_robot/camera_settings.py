@@ -15,7 +15,7 @@ class HeadCameraSettings:
     """What the head's camera sends, and where."""
 
     port: int = 5600  # on this machine; 0 takes a free one
-    rate: float = 15.0  # [Hz] of the robot's time
+    rate: float = 10.0  # [Hz] of the robot's time
     calibration: str = ""  # where the factory's file is written; empty: into the cache folder
 
     def __post_init__(self) -> None:

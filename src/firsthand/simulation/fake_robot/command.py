@@ -55,7 +55,7 @@ def add_fake_robot_command(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--camera", action="store_true", help="serve what the head's stereo camera sees")
     parser.add_argument("--camera-port", type=int, default=5600, help="of the pictures, on this machine; default 5600")
     parser.add_argument(
-        "--camera-rate", type=float, default=15.0, help="pairs a second of the robot's time; default 15"
+        "--camera-rate", type=float, default=10.0, help="pairs a second of the robot's time; default 10"
     )
     parser.add_argument("--camera-calibration", default="", metavar="FILE", help="where the factory's file is written")
     parser.add_argument(
