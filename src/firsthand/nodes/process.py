@@ -13,6 +13,7 @@ import ctypes
 import faulthandler
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -142,10 +143,10 @@ def _limit_teardown(node: RunnableNode) -> None:
     """
     if node.failure is None:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        faulthandler.register(signal.SIGALRM, chain=True)
+        faulthandler.register(signal.SIGALRM, file=sys.__stderr__, chain=True)  # another thread may hold sys.stderr
         signal.setitimer(signal.ITIMER_REAL, TEARDOWN_LIMIT)
     else:
-        faulthandler.dump_traceback_later(TEARDOWN_LIMIT, exit=True)
+        faulthandler.dump_traceback_later(TEARDOWN_LIMIT, file=sys.__stderr__, exit=True)
 
 
 @dataclass(frozen=True)
