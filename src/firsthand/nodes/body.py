@@ -268,9 +268,10 @@ class BodyNode(RunnableNode):
         return new
 
     def _publish_joints(self) -> None:
-        """With the time at which they were measured; in simulation the body's own begins again at every trial."""
+        """With the time at which they were measured; where this body makes the time, its own is another."""
         state = self._state
-        stamp_ns = state.stamp_ns if isinstance(self._body, H12Body) else self._joints_ns
+        measured = isinstance(self._body, H12Body) and not self._settings.makes_time
+        stamp_ns = state.stamp_ns if measured else self._joints_ns
         self._joints.publish(write_joint_state(self._joint_names, state.positions, stamp_ns, state.velocities))
 
     def _repeat(self) -> None:

@@ -13,7 +13,6 @@ import ctypes
 import faulthandler
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +31,7 @@ from firsthand.share import share_directory
 SPIN_TIMEOUT = 0.2  # [s], how soon a signal is noticed
 WINDOW = 4096  # ticks that a RatedThread's statistics look back on
 STOP_TIMEOUT = 2.0  # [s]
+STDERR = 2  # the file itself: another thread may hold sys.stderr
 TEARDOWN_LIMIT = 3.0  # [s] of real time, less than a launcher waits between its signals
 MEGABYTE = 1 << 20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
@@ -143,10 +143,10 @@ def _limit_teardown(node: RunnableNode) -> None:
     """
     if node.failure is None:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        faulthandler.register(signal.SIGALRM, file=sys.__stderr__, chain=True)  # another thread may hold sys.stderr
+        faulthandler.register(signal.SIGALRM, file=STDERR, chain=True)
         signal.setitimer(signal.ITIMER_REAL, TEARDOWN_LIMIT)
     else:
-        faulthandler.dump_traceback_later(TEARDOWN_LIMIT, file=sys.__stderr__, exit=True)
+        faulthandler.dump_traceback_later(TEARDOWN_LIMIT, file=STDERR, exit=True)
 
 
 @dataclass(frozen=True)
