@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from firsthand.errors import CalibrationError
 from firsthand.vision.rectification import Rectifier
-from firsthand.vision.zed_calibration import read_zed_calibration
+from firsthand.vision.zed_calibration import read_zed_calibration, write_zed_calibration
 
 # In the layout of the makers' files; the numbers are of no camera in particular.
 FACTORY = """
@@ -72,6 +74,22 @@ def test_each_resolution_has_numbers_of_its_own(write):
     c = read_zed_calibration(write(FACTORY), 672, 376)
     assert (c.left.fx, c.left.distortion) == (350.4, (0.0,) * 5)
     np.testing.assert_array_equal(c.rotation, np.eye(3))
+
+
+def test_what_is_written_is_read_again(write):
+    c = read_zed_calibration(write(FACTORY), 1280, 720)
+    again = read_zed_calibration(write(write_zed_calibration(c)), 1280, 720)
+    assert (again.left, again.right) == (c.left, c.right)
+    np.testing.assert_allclose(again.rotation, c.rotation, atol=1e-12)
+    np.testing.assert_allclose(again.translation, c.translation, atol=1e-12)
+
+
+def test_no_file_is_written_of_what_it_cannot_hold(write):
+    many = read_zed_calibration(write(FACTORY + "\n[LEFT_DISTO]\nk1=0.3\nk5=0.05\n"), 1280, 720)
+    with pytest.raises(CalibrationError, match="expected up to five numbers of distortion"):
+        write_zed_calibration(many)
+    with pytest.raises(CalibrationError, match="a ZED takes no views of 1290x720, but of 2208x1242"):
+        write_zed_calibration(replace(many, width=1290))
 
 
 def test_newer_files_keep_the_distortion_apart(write):

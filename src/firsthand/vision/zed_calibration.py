@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from firsthand.errors import CalibrationError
-from firsthand.space.rotations import matrix_from_rotation_vector
+from firsthand.space.rotations import matrix_from_rotation_vector, rotation_vector_from_matrix
 from firsthand.vision.rectification import Lens, StereoCalibration
 
 RESOLUTIONS = {
@@ -59,6 +59,39 @@ def read_zed_calibration(path: str | Path, width: int, height: int) -> StereoCal
         )  # fmt: skip
     except CalibrationError as error:
         raise CalibrationError(f"{path}: {error}") from error
+
+
+def write_zed_calibration(calibration: StereoCalibration) -> str:
+    """The text of an SN<serial>.conf that holds one resolution, with up to five numbers of distortion a lens.
+
+    Raises:
+        CalibrationError: A ZED takes no views of that size, or its files hold no such distortion.
+    """
+    c = calibration
+    name = RESOLUTIONS.get((c.width, c.height))
+    if name is None:
+        known = ", ".join(f"{w}x{h}" for w, h in RESOLUTIONS)
+        raise CalibrationError(f"a ZED takes no views of {c.width}x{c.height}, but of {known}")
+    baseline, *shift = 1e3 * c.translation * (-1, 1, 1)
+    turn = rotation_vector_from_matrix(c.rotation)
+    sections = {
+        f"LEFT_CAM_{name}": _lens_numbers(c.left),
+        f"RIGHT_CAM_{name}": _lens_numbers(c.right),
+        "STEREO": {"Baseline": baseline, **dict(zip(("TY", "TZ"), shift, strict=True))}
+        | dict(zip((f"RX_{name}", f"CV_{name}", f"RZ_{name}"), turn, strict=True)),
+    }
+    return "\n".join(_section_text(title, numbers) for title, numbers in sections.items())
+
+
+def _lens_numbers(lens: Lens) -> dict[str, float]:
+    if len(lens.distortion) > 5:
+        raise CalibrationError(f"expected up to five numbers of distortion, got {lens.distortion}")
+    place = {"fx": lens.fx, "fy": lens.fy, "cx": lens.cx, "cy": lens.cy}
+    return place | dict(zip(DISTORTION, lens.distortion, strict=False))
+
+
+def _section_text(title: str, numbers: Mapping[str, float]) -> str:
+    return "".join([f"[{title}]\n", *(f"{key}={float(value)!r}\n" for key, value in numbers.items())])
 
 
 class _Section:

@@ -1,41 +1,34 @@
 """A stereo camera that is none: side-by-side pictures at a steady rate, for tests and benchmarks of the graph.
 
-It sends what a ZED sends on USB (YUYV 4:2:2, both views side by side, a monotonic stamp for each frame) through a
-connection on this machine: NUT over TCP, which `vision/sources/uvc.py` reads like a device. Pictures come from films or
-from those that ship; each carries its number in black and white blocks, so that whoever receives one knows which it is.
+It sends what a ZED sends on USB, by `vision/sources/picture_stream.py`. Pictures come from films or from those that
+ship; each carries its number in black and white blocks, so that whoever receives one knows which it is.
 
 It fails on demand: it can fall silent with the connection left open, leave pictures out, break the connection, or die.
 """
 
-import contextlib
-import select
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from firsthand.errors import CameraError, ImageError
+from firsthand.errors import ImageError
 from firsthand.vision.precision import stereo_pictures
 from firsthand.vision.sources.fake_camera_settings import FakeCameraSettings
+from firsthand.vision.sources.picture_stream import PictureServer, PictureStream, as_yuyv
 from firsthand.vision.sources.video import VideoSource
 
 Picture = NDArray[np.uint8]
 
-HOST = "127.0.0.1"  # never the network: what it sends is nobody else's
 BITS, BLOCK, BLOCK_AT = 16, 16, 720  # of the number; [px] each block, in pictures that are so high
 BLACK, WHITE, GREY = 16, 235, 128  # luma limits of video, and no colour
 GREY_BETWEEN = (90, 165)  # neither black nor white
 REMEMBERED = 1000  # stamps
 KEPT = 50  # different pictures, at most; they are sent round and round
-MICROSECOND = Fraction(1, 1_000_000)  # [s]
 
 
 @dataclass
@@ -54,31 +47,27 @@ class FakeCamera:
     stamps: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._pictures = [_as_yuyv(pair, self.settings) for pair in _load_pictures(self.settings)]
-        try:
-            self._server = socket.create_server((HOST, self.settings.port))
-        except OSError as error:
-            raise CameraError(f"cannot serve pictures on port {self.settings.port}: {error}") from error
-        self._server.settimeout(0.1)
+        s = self.settings
+        self._pictures = [_as_yuyv(pair, s) for pair in _load_pictures(s)]
+        self._server = PictureServer(s.port, s.width, s.height, s.rate)
         self._stop = threading.Event()
         self._began: float | None = None
 
     @property
     def address(self) -> str:
         """What a reader opens."""
-        return f"tcp://{HOST}:{self._server.getsockname()[1]}"
+        return self._server.address
 
     def run(self) -> None:
         """Serve until `stop`, or until the camera dies."""
-        with self._server:
+        try:
             while not self._stop.is_set():
-                try:
-                    connection, _ = self._server.accept()
-                except TimeoutError:
-                    continue
-                with connection:
-                    connection.settimeout(1.0)
-                    self._serve(connection)
+                stream = self._server.accept(timeout=0.1)
+                if stream is not None:
+                    with stream:
+                        self._serve(stream)
+        finally:
+            self._server.close()
 
     def start(self) -> threading.Thread:
         """Run on a thread, for tests."""
@@ -94,21 +83,17 @@ class FakeCamera:
         """Fall silent, or go on."""
         (self.stalled.clear if self.stalled.is_set() else self.stalled.set)()
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, stream: PictureStream) -> None:
         """Send pictures to one reader until it or the camera goes."""
-        try:
-            with _Stream(connection, self.settings) as stream:
-                for number in self._due(connection):
-                    picture = self._pictures[number % len(self._pictures)]
-                    _draw_number(picture, number, self.settings)
-                    self.stamps[number] = stamp = time.monotonic_ns() // 1000
-                    self.stamps.pop(number - REMEMBERED, None)
-                    stream.send(picture, stamp)
-                    self.sent += 1
-        except (OSError, av.FFmpegError):
-            pass  # the reader is gone; the next one may come
+        for number in self._due(stream):
+            picture = self._pictures[number % len(self._pictures)]
+            _draw_number(picture, number, self.settings)
+            self.stamps[number] = stamp = time.monotonic_ns() // 1000
+            self.stamps.pop(number - REMEMBERED, None)
+            stream.send(picture, stamp)
+            self.sent += 1
 
-    def _due(self, connection: socket.socket) -> Iterator[int]:
+    def _due(self, stream: PictureStream) -> Iterator[int]:
         """The numbers of the pictures, each when its time has come; ends when the reader has gone."""
         due = time.monotonic()
         if self._began is None:
@@ -118,7 +103,7 @@ class FakeCamera:
             time.sleep(max(due - time.monotonic(), 0))
             if self._dead():
                 self._stop.set()
-            elif _closed(connection):
+            elif stream.closed:
                 return
             elif not self._silent() and not self._drops():
                 yield self.sent
@@ -139,42 +124,6 @@ class FakeCamera:
 
     def _elapsed(self) -> float:
         return 0.0 if self._began is None else time.monotonic() - self._began
-
-
-def _closed(connection: socket.socket) -> bool:
-    """Whether the reader has gone; it never sends anything."""
-    readable, _, _ = select.select([connection], [], [], 0)
-    return bool(readable)
-
-
-class _Stream:
-    """NUT into a socket; every packet carries its stamp."""
-
-    def __init__(self, connection: socket.socket, s: FakeCameraSettings) -> None:
-        self._connection = connection
-        self._container = av.open(self, "w", format="nut", options={"write_index": "0", "fflags": "flush_packets"})
-        self._stream = self._container.add_stream("rawvideo", rate=Fraction(s.rate).limit_denominator(1000))
-        self._stream.width, self._stream.height, self._stream.pix_fmt = 2 * s.width, s.height, "yuyv422"
-        self._stream.codec_context.time_base = self._stream.time_base = MICROSECOND
-        self._container.start_encoding()
-
-    def __enter__(self) -> "_Stream":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError, av.FFmpegError):  # the trailer does not reach a reader that is gone
-            self._container.close()
-
-    def write(self, data: bytes) -> int:
-        """What PyAV calls."""
-        self._connection.sendall(data)
-        return len(data)
-
-    def send(self, picture: Picture, stamp: int) -> None:
-        packet = av.Packet(picture)
-        packet.stream, packet.time_base, packet.is_keyframe = self._stream, MICROSECOND, True
-        packet.pts = packet.dts = stamp
-        self._container.mux(packet)
 
 
 def read_number(view: NDArray[np.uint8]) -> int:
@@ -223,5 +172,4 @@ def _load_pictures(s: FakeCameraSettings) -> Iterator[Picture]:
 
 def _as_yuyv(pair: Picture, s: FakeCameraSettings) -> Picture:
     """(H, 2 W, 2) of a pair of any size."""
-    both = np.hstack([cv2.resize(view, (s.width, s.height), interpolation=cv2.INTER_AREA) for view in pair])
-    return cv2.cvtColor(both, cv2.COLOR_RGB2YUV_YUYV)
+    return as_yuyv(*(cv2.resize(view, (s.width, s.height), interpolation=cv2.INTER_AREA) for view in pair))

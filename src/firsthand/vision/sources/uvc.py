@@ -28,7 +28,8 @@ Picture = NDArray[np.uint8]
 FORMATS = ("yuyv422", "mjpeg")
 NEAR = 10.0  # [s]; a stamp so near to a clock's time is of that clock
 POLL = 0.002  # [s]
-NETWORK_TIMEOUTS = (3.0, 0.5)  # [s] to open a stream, and of silence on it: half a packet read cannot be gone on with
+NETWORK_OPEN, NETWORK_SILENCE = 3.0, 0.5  # [s] that a stream may take: half a packet read cannot be gone on with
+LONGEST_GAP = 4  # pictures that may be missing from a stream that is slower than that
 CLOCKS: tuple[tuple[str, Callable[[], int]], ...] = (("monotonic", time.monotonic_ns), ("system", time.time_ns))
 
 
@@ -100,7 +101,7 @@ class UvcCamera:
             except BlockingIOError:
                 pass  # nothing in the driver's queue
             except av.error.ExitError as error:
-                raise CameraError(f"{self._settings.device} sent nothing for {NETWORK_TIMEOUTS[1]} s") from error
+                raise CameraError(f"{self._settings.device} sent nothing for {_silence(self._settings):g} s") from error
             except (OSError, av.FFmpegError, ValueError) as error:
                 raise CameraError(f"{self._settings.device} is gone: {error}") from error
             else:
@@ -154,7 +155,7 @@ def _open(settings: UvcSettings) -> "av.container.InputContainer":
     try:
         if "://" in s.device:
             options = {"fflags": "nobuffer", "probesize": "32", "analyzeduration": "0"}
-            return av.open(s.device, format="nut", options=options, timeout=NETWORK_TIMEOUTS)
+            return av.open(s.device, format="nut", options=options, timeout=(NETWORK_OPEN, _silence(s)))
         options = {
             "video_size": f"{2 * s.width}x{s.height}",
             "framerate": f"{s.rate:g}",
@@ -164,6 +165,11 @@ def _open(settings: UvcSettings) -> "av.container.InputContainer":
         return av.open(s.device, format="video4linux2", options=options)
     except (OSError, av.FFmpegError, ValueError) as error:
         raise CameraError(f"cannot open the camera {s.device}: {error}") from error
+
+
+def _silence(s: UvcSettings) -> float:
+    """How long a stream may say nothing, [s]."""
+    return max(NETWORK_SILENCE, LONGEST_GAP / s.rate)
 
 
 def _check_stream(container: "av.container.InputContainer", s: UvcSettings) -> "av.VideoStream":
