@@ -3,7 +3,8 @@ import pytest
 
 from firsthand.robot.bodies.interface import TICK_NS, MotorCommand
 from firsthand.robot.joints import JOINTS, MIMIC
-from firsthand.simulation.simulated_body import HOLD_NS, SimulatedBody
+from firsthand.simulation.judge import HOLD_NS
+from firsthand.simulation.simulated_body import SimulatedBody
 from firsthand.simulation.tasks.push import GOAL_CENTER
 
 ELBOW = JOINTS.index("right_elbow_joint")

@@ -11,13 +11,13 @@ import numpy as np
 from firsthand.robot.bodies.interface import TICK_NS, BodyState, MotorCommand
 from firsthand.robot.joints import JOINTS
 from firsthand.simulation.gl import mujoco
+from firsthand.simulation.judge import PERIOD_NS, Judge
 from firsthand.simulation.robot import gains
 from firsthand.simulation.scene import PHYSICS_STEP, Scene, build_scene
 from firsthand.simulation.tasks.interface import ObjectState
 
 STEPS_PER_TICK = round(TICK_NS * 1e-9 / PHYSICS_STEP)
-CHECK_TICKS = 5  # the task is judged every 20 ms
-HOLD_NS = 300_000_000  # how long the objects must stay where the task wants them
+CHECK_TICKS = PERIOD_NS // TICK_NS  # between two looks at the task
 
 
 class SimulatedBody:
@@ -47,7 +47,7 @@ class SimulatedBody:
         mujoco.mj_step(self.scene.model, self.scene.data, STEPS_PER_TICK)
         self._ticks += 1
         if self._ticks % CHECK_TICKS == 0:
-            self._judge()
+            self._judge.look(self._ticks * TICK_NS)
         return self.state()
 
     def state(self) -> BodyState:
@@ -64,15 +64,15 @@ class SimulatedBody:
 
     def success(self) -> bool:
         """Whether the task was done: its objects stayed where it wants them for 0.3 s, within its time limit."""
-        return self._succeeded
+        return self._judge.succeeded
 
     def progress(self) -> float:
         """How far the task has come, 0 to 1."""
-        return 1.0 if self._succeeded else self.scene.task.progress(self.scene.setup, self.scene.objects())
+        return self._judge.progress()
 
     def timed_out(self) -> bool:
         """Whether the task's time limit has passed."""
-        return self._ticks * TICK_NS > self.scene.task.time_limit * 1e9
+        return self._judge.timed_out(self._ticks * TICK_NS)
 
     def objects(self) -> dict[str, ObjectState]:
         """How each object lies and moves now, in the world."""
@@ -93,8 +93,7 @@ class SimulatedBody:
     def _start(self) -> None:
         self.scene.reset()
         self._ticks = 0
-        self._reached_since_ns: int | None = None
-        self._succeeded = False
+        self._judge = Judge(self.scene)
         self._set_stiffness(1.0)
 
     def _set_stiffness(self, share: float) -> None:
@@ -103,13 +102,3 @@ class SimulatedBody:
         stiffness = self._stiffness * share
         self.scene.model.actuator_gainprm[:, 0] = stiffness
         self.scene.model.actuator_biasprm[:, 1] = -stiffness
-
-    def _judge(self) -> None:
-        if self._succeeded or self.timed_out():
-            return
-        now_ns = self._ticks * TICK_NS
-        if not self.scene.task.reached(self.scene.setup, self.scene.objects()):
-            self._reached_since_ns = None
-        elif self._reached_since_ns is None:
-            self._reached_since_ns = now_ns
-        self._succeeded = self._reached_since_ns is not None and now_ns - self._reached_since_ns >= HOLD_NS

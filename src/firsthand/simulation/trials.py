@@ -1,9 +1,10 @@
 """When a trial is over, and how it went."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
+from firsthand.simulation.scene import Scene
 from firsthand.simulation.scene_name import SceneName
-from firsthand.simulation.simulated_body import SimulatedBody
 
 REST_NS = 1_000_000_000  # a trial goes on for a second after success: what the robot does then is worth seeing
 
@@ -23,10 +24,27 @@ class TrialOutcome:
         return f"trial {self.scene}: no success within {self.seconds:.2f} s, {self.progress:.0%} of the way"
 
 
-class TrialWatch:
-    """Watches a simulated body through its trials, one after the other."""
+class Judged(Protocol):
+    """Somebody at a task: a `SimulatedBody`, or the fake robot."""
 
-    def __init__(self, body: SimulatedBody) -> None:
+    @property
+    def scene(self) -> Scene:
+        """Where."""
+
+    def success(self) -> bool:
+        """Whether the task was done."""
+
+    def progress(self) -> float:
+        """How far it has come, 0 to 1."""
+
+    def timed_out(self) -> bool:
+        """Whether its time limit has passed."""
+
+
+class TrialWatch:
+    """Watches somebody through trials, one after the other."""
+
+    def __init__(self, body: Judged) -> None:
         self._body = body
         self._succeeded_ns: int | None = None
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from firsthand.errors import SimulationError
 from firsthand.simulation.gl import mujoco
+from firsthand.simulation.judge import HOLD_NS
 from firsthand.simulation.lockstep import RATE
 from firsthand.simulation.scene import PHYSICS_STEP
-from firsthand.simulation.simulated_body import HOLD_NS
 from firsthand.simulation.tasks.interface import ObjectState, Setup, Task
 from firsthand.space.frames import inverse, pose
 from firsthand.space.hand_state import SIDES, HandState, check_vector
