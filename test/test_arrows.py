@@ -17,7 +17,7 @@ RUNTIME = {
     "headset": {"errors", "share", "space"},
     "teleoperation": {"errors", "share", "space", "robot", "headset"},
     "policy": {"errors", "inference", "share", "space"},
-    "simulation": {"errors", "share", "space", "robot"},
+    "simulation": {"errors", "share", "space", "robot", "vision"},
     "bags": {"errors", "share", "space"},
     "calibration": {"errors", "share", "space", "robot", "vision", "bags"},
     "launching": {"errors", "share"},

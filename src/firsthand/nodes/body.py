@@ -81,8 +81,12 @@ class BodyNodeSettings:
     task: str = setting("push", "Task of the simulation.")
     variant: str = setting("id", "Variant of the task: id (as trained) or ood.", choices=("id", "ood"))
     seed: int = setting(0, "What chance draws the trial from.", minimum=0, maximum=2**31 - 1)
-    real_time_factor: float = setting(1.0, "Simulated seconds in a real one.", minimum=0.02, maximum=20.0)
-    publish_clock: bool = setting(True, "Make the time on /clock; a robot never does, it runs on the system's.")
+    real_time_factor: float = setting(
+        1.0, "Simulated seconds in a real one; with h1_2 the speed of a fake robot.", minimum=0.02, maximum=20.0
+    )
+    publish_clock: bool = setting(
+        True, "Make the time on /clock; a robot runs on the system's, unless real_time_factor says it is a slow fake."
+    )
     wait_for_chunks: float = setting(
         0.12, "Simulated time waits for chunks of observations not older than this, [s]; 0: never.", minimum=0.0
     )
@@ -109,8 +113,13 @@ class BodyNodeSettings:
 
     @property
     def makes_time(self) -> bool:
-        """Whether the others live in this body's time."""
-        return self.publish_clock and self.body != "h1_2"
+        """Whether the others live in this body's time; in that of a robot only if it is a fake one in slow motion."""
+        return self.publish_clock and (self.body != "h1_2" or self.real_time_factor != 1.0)
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether time may stand still."""
+        return self.makes_time and self.body != "h1_2"
 
 
 class BodyNode(RunnableNode):
@@ -131,11 +140,12 @@ class BodyNode(RunnableNode):
         self._gate_state: GateState | None = None
         self._commands, self._chunks = Intake(self, "joint_command"), Intake(self, "action_chunk")
         self._joints_ns, self._joints_period_ns = 0, round(SECOND / s.joint_states_rate - TICK * SECOND / 2)
-        self._pacing = Pacing(s.wait_for_chunks if s.makes_time else 0.0, 1 / s.scene_rate)
+        self._pacing = Pacing(s.wait_for_chunks if s.can_wait else 0.0, 1 / s.scene_rate)
         self._repeated_at = float("-inf")  # on the monotonic clock
         self._seed, self._trial_begun = s.seed, False
         self._state: BodyState = self._body.reset(s.seed)
         self._start_ns = 0  # the body's own time counts from every reset, the node's goes on
+        self._began_ns = time.monotonic_ns()
         self._trials, self._trials_done = self._watch_trials(), 0
         self._publish_on_topics()
         self._listen()
@@ -219,9 +229,11 @@ class BodyNode(RunnableNode):
         self._start_ns, self._state = self._now_ns(), self._body.reset(self._seed)
 
     def _now_ns(self) -> int:
-        if self._settings.makes_time:
+        if self._settings.can_wait:
             return self._start_ns + self._state.stamp_ns
-        return self.get_clock().now().nanoseconds
+        if self._settings.makes_time:
+            return round((time.monotonic_ns() - self._began_ns) * self._settings.real_time_factor)
+        return int(self.get_clock().now().nanoseconds)
 
     def _publish(self, output: GateOutput, commanded_ns: int) -> None:
         now_ns = self._now_ns()
@@ -419,10 +431,11 @@ def _robot_settings(s: BodyNodeSettings) -> H12Settings:
         domain=s.dds_domain,
         control=s.control,
         hands=s.hand != "none",
-        weight_time=s.weight_time,
-        state_timeout=s.state_timeout,
-        hand_state_timeout=s.hand_state_timeout,
+        weight_time=s.weight_time,  # by the clock in slow motion too: who ends a node waits 10 s for it, not longer
+        state_timeout=s.state_timeout / s.real_time_factor,
+        hand_state_timeout=s.hand_state_timeout / s.real_time_factor,
         check_crc=s.check_crc,
+        tick=TICK / s.real_time_factor,
     )
 
 

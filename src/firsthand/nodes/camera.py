@@ -82,6 +82,10 @@ class CameraSettings:
     stall_after: float = setting(
         0.5, "A camera that is silent for so long is opened again, [s].", minimum=0.05, maximum=60.0
     )
+    real_time_factor: float = setting(
+        1.0, "With a camera: below 1 for a fake robot's in slow motion; all times here are the robot's.",
+        minimum=0.02, maximum=20.0,
+    )  # fmt: skip
     jpeg_quality: int = setting(90, "1 to 100.", minimum=1, maximum=100)
     raw: bool = setting(False, "Publish raw images, too.")
 
@@ -184,12 +188,13 @@ class _LiveCamera:
     def __init__(self, node: Camera, diagnostics: Diagnostics) -> None:
         s = node.settings
         self._node, self._state = node, ""
-        self._period_ns = SECOND / s.rate
+        self._period_ns = SECOND / s.rate / s.real_time_factor
+        self._half_gap_ns = SECOND / s.capture_rate / s.real_time_factor / 2  # half the time between two captures
         self._due_ns = 0.0  # stamp from which on the next pair is published
         self._pairs, self._age = Intake(node, "pairs"), Latencies()
         self._depth = node.create_publisher(Image, "depth/depth_registered", PUBLISH) if _with_depth(s) else None
         self._worker = LatestWorker(self._publish, node.fail, name="pictures")
-        live = LiveSettings(stall_after=s.stall_after, max_age=s.max_age)
+        live = LiveSettings(stall_after=s.stall_after / s.real_time_factor, max_age=s.max_age / s.real_time_factor)
         self._source = LiveSource(_opener(s), self._on_capture, live, self._on_end)
         node.create_timer(0.1, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
         diagnostics.add("camera", self._status)
@@ -198,7 +203,7 @@ class _LiveCamera:
 
     def _on_capture(self, capture: Capture, intrinsics: Intrinsics) -> None:
         """Let through as many as are to be published, by their stamps."""
-        half = SECOND / self._node.settings.capture_rate / 2
+        half = self._half_gap_ns
         if capture.time_ns < self._due_ns - half and self._due_ns - capture.time_ns < SECOND:
             return
         if not 0 <= capture.time_ns - self._due_ns + half < self._period_ns + half:  # the first, or after a gap
@@ -221,7 +226,8 @@ class _LiveCamera:
         """A time of the system's clock on the node's, which differs where time is simulated."""
         if not self._node.get_parameter("use_sim_time").value:
             return time_ns
-        return self._node.get_clock().now().nanoseconds - (time.time_ns() - time_ns)
+        age = (time.time_ns() - time_ns) * self._node.settings.real_time_factor
+        return int(self._node.get_clock().now().nanoseconds) - round(age)
 
     def _on_end(self, error: BaseException | None) -> None:
         if error is not None:
@@ -263,7 +269,7 @@ class _LiveCamera:
 def _level(health: CameraHealth, settings: CameraSettings) -> bytes:
     if health.state != "streaming":
         return ERROR if health.state == "silent" else WARN
-    return WARN if health.rate < SLOW * settings.capture_rate else OK
+    return WARN if health.rate < SLOW * settings.capture_rate * settings.real_time_factor else OK
 
 
 def _with_depth(settings: CameraSettings) -> bool:
@@ -275,8 +281,8 @@ def _opener(s: CameraSettings) -> Callable[[], StereoCamera]:
     output = (s.width, s.height)
     if s.source == "uvc":
         uvc = UvcSettings(
-            s.device, s.capture_width, s.capture_height, s.capture_rate, s.pixel_format, s.calibration,
-            s.field_of_view, s.baseline, output, s.delay,
+            s.device, s.capture_width, s.capture_height, s.capture_rate * s.real_time_factor, s.pixel_format,
+            s.calibration, s.field_of_view, s.baseline, output, s.delay,
         )  # fmt: skip
         return lambda: UvcCamera(uvc)
     sdk = load_sdk()

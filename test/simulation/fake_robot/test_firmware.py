@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-pytest.importorskip("mujoco")
+pytest.importorskip("firsthand.simulation.gl")  # chooses the backend before MuJoCo is imported
 
 from firsthand.robot.unitree import wire
 from firsthand.robot.unitree.motors import ARM_SDK_SLOTS, DAMPING, STIFFNESS, WAIST_SLOT, WEIGHT_SLOT

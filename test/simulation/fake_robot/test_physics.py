@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("mujoco")
+pytest.importorskip("firsthand.simulation.gl")  # chooses the backend before MuJoCo is imported
 
 from firsthand.robot.unitree.motors import DAMPING, MOTORS, STIFFNESS
 from firsthand.simulation.fake_robot.firmware import MotorGains

@@ -39,7 +39,7 @@ Array = NDArray[np.floating]
 
 CONTROLS = {"arm_sdk": ARM_SDK, "lowcmd": LOW_CMD}
 HAND_TICKS = 2  # hands get every second command: 125 Hz is more than their serial lines carry
-LONGEST_STEP = 2 * TICK  # [s]; a late tick must not make a ramp steeper
+LONGEST_STEP = 2  # ticks; a late tick must not make a ramp steeper
 WINDOW = 1024  # ticks that the jitter of the stream is measured over
 SOFTENING = 0.5  # [s], of legs and waist at the end of `lowcmd`
 
@@ -57,11 +57,12 @@ class H12Settings:
     state_timeout: float = 0.02  # five ticks; robots report at 500 Hz
     hand_state_timeout: float = 0.5  # over serial lines they are late by 0.3 s
     check_crc: bool = True  # of what the robot says; Unitree's own simulator leaves it empty
+    tick: float = TICK  # between two steps by the clock; longer for a fake robot in slow motion
 
     def __post_init__(self) -> None:
         if self.control not in CONTROLS:
             raise ValueError(f"control is {self.control!r}; choose {' or '.join(CONTROLS)}")
-        times = (self.weight_time, self.connect_timeout, self.state_timeout, self.hand_state_timeout)
+        times = (self.weight_time, self.connect_timeout, self.state_timeout, self.hand_state_timeout, self.tick)
         if not all(np.isfinite(one) and one > 0 for one in times):
             raise ValueError(f"times must be positive, got {times}")
         if not 0 <= self.domain <= 230:
@@ -199,7 +200,7 @@ class H12Body:
     def _move_weight(self, command: MotorCommand) -> None:
         """Up while we drive, down when released; where it is while stopped: a stop hands nothing over."""
         now = time.monotonic()
-        step = min(now - self._last_tick, LONGEST_STEP) / self.settings.weight_time
+        step = min(now - self._last_tick, LONGEST_STEP * self.settings.tick) / self.settings.weight_time
         self._last_tick = now
         direction = -1.0 if command.released else float(command.stiffness > 0.0)
         if self._claimed:
@@ -242,7 +243,7 @@ class H12Body:
 
     def _commanded_velocity(self, command: MotorCommand) -> Array:
         """How fast the commands move [rad/s]; zero after a pause."""
-        if time.monotonic() - self._last_sent > LONGEST_STEP:
+        if time.monotonic() - self._last_sent > LONGEST_STEP * self.settings.tick:
             return np.zeros(COUNT)
         return np.asarray((command.positions - self._last_command) / TICK)
 

@@ -79,7 +79,7 @@ class Firmware:
         self.rejected: Counter[str] = Counter()
         self.mode_pr = 0
         self.weight = 0.0
-        self._own = MotorGains(STIFFNESS * posture, STIFFNESS, DAMPING, np.ones(MOTOR_COUNT))
+        self.hold(posture)
         self._command: MotorGains | None = None
         self._heard_at = self._faded_at = float("-inf")
 
@@ -118,6 +118,16 @@ class Firmware:
         share = np.zeros(MOTOR_COUNT)
         share[ARM_SDK_SLOTS] = self.weight
         return self._own.blended(self._command, share) if self._command else self._own
+
+    def driven(self, now: float) -> bool:
+        """Whether somebody else moves the arms at this time [s]: weighs in, or has just commanded in debug mode."""
+        if self.mode == "sport":
+            return self.weight > 0.0
+        return self._command is not None and now - self._heard_at <= self.settings.silence
+
+    def hold(self, posture: Array) -> None:
+        """Let the robot's own controller keep the motors elsewhere: (27,), [rad]."""
+        self._own = MotorGains(STIFFNESS * posture, STIFFNESS, DAMPING, np.ones(MOTOR_COUNT))
 
     def switch(self, mode: str) -> None:
         """Change between sport and debug mode, as the remote does; commands of the other mode are forgotten."""
