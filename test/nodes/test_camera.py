@@ -1,4 +1,8 @@
+import signal
+import subprocess
+import sys
 import time
+from itertools import count
 
 import numpy as np
 import pytest
@@ -103,6 +107,51 @@ def test_a_scene_state_is_rendered_as_the_simulation_renders_it(ros, scene):
     seen = np.stack([read_compressed_image(left), read_compressed_image(right)])
     assert np.abs(seen - expected).mean() < 4.0  # JPEG
     assert np.abs(seen[0].astype(float) - expected[1]).mean() > 4.0  # and left is not right
+
+
+def test_while_the_first_picture_of_a_scene_is_made_the_node_lives_on_and_says_so(ros, scene):
+    viewer = Viewer(ros)
+    camera = ros.make(Camera, source="simulation", width=320, height=180)
+    publisher = ros.node("body").create_publisher(JointState, "simulation/state", PUBLISH)
+    ros.spin_until(publisher.get_subscription_count)
+    publisher.publish(write_scene_state(SceneState(40_000_000, SceneName("push", "id", 7), scene.state())))
+
+    def busy():
+        return camera._source._status().message.startswith("has been rendering push/id/7 for ")
+
+    ros.spin_until(busy, what="the executor to get a turn while a picture is made")
+    assert not viewer.of("camera_info")[1]
+    ros.spin_until(lambda: viewer.of("camera_info")[1], timeout=60.0)
+
+
+@pytest.mark.slow
+def test_a_node_that_is_ended_in_the_middle_of_its_first_picture_ends_well(ros, scene):
+    """As a process: what it was rendering with is torn down under it."""
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    health = []
+    node = ros.node("body")
+    node.create_subscription(
+        DiagnosticArray, "/diagnostics", lambda m: health.extend((s.name, s.message) for s in m.status), EVERY
+    )
+    publisher = node.create_publisher(JointState, "simulation/state", PUBLISH)
+    program = "from firsthand.nodes.camera import main; raise SystemExit(main())"
+    camera = subprocess.Popen([sys.executable, "-c", program, "--ros-args", "-p", "source:=simulation"])
+    try:
+        ros.spin_until(publisher.get_subscription_count, timeout=60.0)
+        seeds = count()
+
+        def renders():
+            """Whether it has said so; one new scene after the other keeps it at it."""
+            name = SceneName("push", "id", next(seeds))
+            publisher.publish(write_scene_state(SceneState(40_000_000 * name.seed, name, scene.state())))
+            return any(n == "camera: renderer" and m.startswith("has been rendering") for n, m in health)
+
+        ros.spin_until(renders, timeout=60.0)
+        camera.send_signal(signal.SIGINT)
+        assert camera.wait(60) == 0
+    finally:
+        ros.end([camera])
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ A camera that is unplugged, or falls silent, is opened again until it comes back
 who act on pictures see by their stamps that they are old, and /diagnostics says why.
 """
 
+import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 
+from firsthand.errors import FirsthandError
 from firsthand.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Status
 from firsthand.nodes.image_messages import (
     LEFT_FRAME,
@@ -45,6 +48,9 @@ from firsthand.vision.sources.zed import AUTO, DEPTH_MODES, RESOLUTIONS, ZedCame
 FRAMES = {"left": LEFT_FRAME, "right": RIGHT_FRAME}
 SOURCES = ("simulation", "video", "zed", "uvc")
 SLOW = 0.9  # of the rate that a camera should have; below, it is a warning
+RENDERER = "renderer"  # the thread
+END = 1.0  # [s] that rendering may take to end
+SLOW_RENDERING = 2.0  # [s] for one picture, as the first of a scene
 
 
 @dataclass(frozen=True)
@@ -293,8 +299,12 @@ def _opener(s: CameraSettings) -> Callable[[], StereoCamera]:
 
 
 class _SceneCamera:
-    """Renders the newest state of the scene that the body simulates. Everything runs on the executor's thread, the only
-    one that may use the OpenGL context."""
+    """Renders the newest state of the scene that the body simulates, on a thread of its own, the only one that may use
+    the OpenGL context.
+
+    The first picture of a scene takes half a minute on a busy machine, for the scene is built first. The executor goes
+    on meanwhile: /diagnostics says what is being done, and the node can be ended.
+    """
 
     def __init__(self, node: Camera, diagnostics: Diagnostics) -> None:
         from firsthand.nodes.scene_view import SceneView  # needs the [sim] extra
@@ -304,28 +314,58 @@ class _SceneCamera:
         s = node.settings
         self._node, self._view = node, SceneView(s.width, s.height)
         self._states = Intake(node, "simulation/state")
-        self._rendered_ns = -SECOND
+        self._wanted_ns = -SECOND  # stamp of the newest state that is to be rendered
         self._period_ns = round(0.9 * SECOND / s.rate)  # states come on a grid of their own
+        self._making: tuple[str, float] | None = None  # of which scene a picture is being made, and since when
+        self._closed = False
+        self._worker = LatestWorker(self._render, self._on_error, name=RENDERER, at_end=self._view.close)
         node.create_subscription(JointState, "simulation/state", self._on_state, LATEST)
         diagnostics.add("simulation/state", self._states.status)
+        diagnostics.add("renderer", self._status)
 
     def _on_state(self, message: JointState) -> None:
         with self._states.reading():
             state = read_scene_state(message)
-            if 0 <= state.stamp_ns - self._rendered_ns < self._period_ns:
-                return
-            self._rendered_ns = state.stamp_ns
-            self._render(state)
+            if not 0 <= state.stamp_ns - self._wanted_ns < self._period_ns:
+                self._wanted_ns = state.stamp_ns
+                self._worker.offer(state)
 
     def _render(self, state: SceneState) -> None:
         started = time.perf_counter()
-        images = self._view.render(state)
-        self._node.publish(images, self._view.intrinsics, state.stamp_ns, time.perf_counter() - started)
+        self._making = str(state.scene), time.monotonic()
+        try:
+            images = self._view.render(state)
+        except FirsthandError as error:
+            self._states.refuse(str(error))
+        else:
+            if not self._closed:
+                self._node.publish(images, self._view.intrinsics, state.stamp_ns, time.perf_counter() - started)
+        finally:
+            self._making = None
+
+    def _on_error(self, error: BaseException) -> None:
+        if not self._closed:  # a picture that was being made when the node ended is nobody's any more
+            self._node.fail(error)
+
+    def _status(self) -> Status:
+        making, skipped = self._making, self._worker.skipped
+        values = {"skipped": skipped}
+        if making is None:
+            return Status(OK, "waits for states", values)
+        scene, since = making
+        seconds = time.monotonic() - since
+        slow = seconds > SLOW_RENDERING
+        return Status(WARN if slow else OK, f"has been rendering {scene} for {seconds:.1f} s", values)
 
     def close(self) -> None:
-        self._view.close()
+        """A picture in the making may take long; it is not waited for."""
+        self._closed = True
+        self._worker.stop(END)
 
 
 def main() -> int:
     """Run the node."""
-    return run(Camera)
+    code = run(Camera)
+    if any(thread.name == RENDERER for thread in threading.enumerate()):
+        os._exit(code)  # it is in the middle of OpenGL, which Python's own end would tear down under it
+    return code

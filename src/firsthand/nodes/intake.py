@@ -111,16 +111,23 @@ class Intake:
 class LatestWorker(Generic[T]):
     """Does slow work on a thread of its own, always on the newest item: nothing queues, so nothing gets old."""
 
-    def __init__(self, work: Callable[[T], None], on_error: Callable[[BaseException], None], name: str) -> None:
+    def __init__(
+        self,
+        work: Callable[[T], None],
+        on_error: Callable[[BaseException], None],
+        name: str,
+        at_end: Callable[[], None] = lambda: None,
+    ) -> None:
         """Start waiting for items.
 
         Args:
             work: What to do with one.
             on_error: Gets what `work` raised, after which the thread has ended: `RunnableNode.fail`.
             name: Of the thread, in debuggers.
+            at_end: The last thing that the thread does, for what no other thread may give back.
         """
         self.skipped = 0  # items that a newer one replaced before their turn
-        self._work, self._on_error = work, on_error
+        self._work, self._on_error, self._at_end = work, on_error, at_end
         self._item: T | None = None
         self._stopped = False
         self._changed = threading.Condition()
@@ -144,8 +151,11 @@ class LatestWorker(Generic[T]):
 
     def _run(self) -> None:
         try:
-            while (item := self._next()) is not None:
-                self._work(item)
+            try:
+                while (item := self._next()) is not None:
+                    self._work(item)
+            finally:
+                self._at_end()
         except BaseException as error:  # nothing may end this thread unnoticed
             self._on_error(error)
 

@@ -32,6 +32,7 @@ SPIN_TIMEOUT = 0.2  # [s], how soon a signal is noticed
 WINDOW = 4096  # ticks that a RatedThread's statistics look back on
 STOP_TIMEOUT = 2.0  # [s]
 TEARDOWN_LIMIT = 3.0  # [s] of real time, less than a launcher waits between its signals
+STDERR = 2  # the descriptor: sys.stderr may be redirected just now, on another thread
 MEGABYTE = 1 << 20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -142,10 +143,10 @@ def _limit_teardown(node: RunnableNode) -> None:
     """
     if node.failure is None:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        faulthandler.register(signal.SIGALRM, chain=True)
+        faulthandler.register(signal.SIGALRM, file=STDERR, chain=True)
         signal.setitimer(signal.ITIMER_REAL, TEARDOWN_LIMIT)
     else:
-        faulthandler.dump_traceback_later(TEARDOWN_LIMIT, exit=True)
+        faulthandler.dump_traceback_later(TEARDOWN_LIMIT, file=STDERR, exit=True)
 
 
 @dataclass(frozen=True)
