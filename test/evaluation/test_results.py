@@ -10,7 +10,9 @@ from firsthand_training.evaluation.results import read_results
 
 def a_result(path, **settings):
     trials = tuple(Trial(i, i != 2, 1.0, 1.0, "box") for i in range(5))
-    path.write_text(json.dumps(ClosedLoopReport(ClosedLoopSettings(trials=5, **settings), trials).to_json()))
+    path.write_text(
+        json.dumps(ClosedLoopReport(ClosedLoopSettings(task="push", trials=5, **settings), trials).to_json())
+    )
     return path
 
 

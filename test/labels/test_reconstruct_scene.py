@@ -55,7 +55,7 @@ def test_way_focal_length_and_vertical_are_found(walk, reconstruct):
     assert scene.intrinsics[0, 0] == pytest.approx(walk.intrinsics[0, 0], rel=0.03)
     scale, _, off = similarity(scene.world_from_camera[:, :3, 3], walk.world_from_camera[:, :3, 3])
     assert off.max() < 0.0015
-    assert up_error(scene, walk.world_from_camera) < np.degrees(2.5 * scene.gravity_sigma[0])
+    assert up_error(scene, walk.world_from_camera) < np.degrees(3 * scene.gravity_sigma[0])
     # One unit is the median distance of the points: the table is about half a metre to a metre away.
     assert 0.4 < scale < 2.0
     assert np.isnan(scene.scale[0])

@@ -114,7 +114,8 @@ def _mount(problem: "_Problem", solution: Solution, settings: MountSettings) -> 
     eyes, places = problem.poses(solution.unknowns)
     distances = np.linalg.norm(problem.pixel_errors(solution.unknowns), axis=1)
     good = distances <= 2 * settings.outlier
-    deviation = np.sqrt(np.diag(solution.covariance)[:6])
+    variance = np.diag(solution.covariance)[:6]
+    deviation = np.sqrt(np.where(variance >= 0, variance, np.inf))  # below zero: so little is known that rounding wins
     return CameraMount(
         torso_from_eyes=eyes,
         baseline=problem.intrinsics.baseline,
