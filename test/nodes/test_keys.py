@@ -79,7 +79,7 @@ def test_keys_reach_the_recorder_and_the_gate_and_answers_are_shown(ros):
     terminal = Terminal()
 
     def wait_for(text):
-        ros.spin_until(lambda: text in terminal.read(), timeout=20.0, what=f"{text} in {terminal.shown}")
+        ros.spin_until(lambda: text in terminal.read(), timeout=20.0, what=text)
 
     try:
         wait_for("recorder/state: ready")
@@ -125,16 +125,16 @@ def test_an_arrow_is_no_keys_and_two_spaces_stop_the_robot_in_the_middle_of_a_te
     terminal = Terminal()
 
     def wait_for(text):
-        ros.spin_until(lambda: text in terminal.read(), timeout=20.0, what=f"{text} in {terminal.shown}")
+        ros.spin_until(lambda: text in terminal.read(), timeout=20.0, what=text)
 
     try:
         ros.spin_until(lambda: node.count_publishers("/recorder/task") == 1, timeout=60.0)
         ros.spin_until(lambda: node.count_publishers("/estop") == 1, timeout=60.0)
         terminal.press("tpush")
         wait_for("push")
-        terminal.press("\x1b[D")  # an arrow: the letters after it are still text
-        time.sleep(0.3)
-        terminal.press(" red\r")
+        terminal.press("\x1b[D red")  # an arrow: the letters after it are still text, however soon they come
+        time.sleep(2.0)  # the subscriptions above are discovered from its side, too
+        terminal.press("\r")
         wait_for("task: push red")
         terminal.press("tpush ")
         wait_for("push ")

@@ -9,6 +9,7 @@ It needs a terminal: start it as `firsthand keys` beside the launch, not from wi
 """
 
 import os
+import re
 import select
 import sys
 import termios
@@ -28,6 +29,7 @@ from firsthand.nodes.qos import LATCHED, PUBLISH
 
 POLL = 0.1  # [s]
 ESCAPE, ENTER, BACKSPACE = "\x1b", "\r\n", "\x7f\b"
+SEQUENCE = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|O.)")  # what a terminal sends for an arrow, or a function key
 PANIC = "  "  # in the middle of a text: nobody means two spaces, or one at its beginning
 
 
@@ -93,9 +95,7 @@ class Keys(RunnableNode):
 
     def press(self, pressed: str) -> None:
         """Do what keys say that came at once: an arrow is three characters, and no three keys."""
-        if pressed.startswith(ESCAPE) and len(pressed) > 1:
-            return
-        for character in pressed:
+        for character in SEQUENCE.sub("", pressed):
             self._press(character)
 
     def _press(self, character: str) -> None:
