@@ -102,10 +102,12 @@ def test_hands_of_another_one_are_not_taken_for_those_of_who_has_just_gone(serve
         wait(lambda: server.heard == [b"first"], "hands")
         first.close()
         wait(lambda: server.viewers == 1, "the end of the first")
-        second.send(b"second")
-        second.send("text, heard after the hands before it")
-        server.show(1, b"a", b"b")
         second.recv(timeout=20)
+        server.show(1, b"a", b"b")
+        assert HEAD.unpack_from(second.recv(timeout=20))[0] == 1
+        second.send(b"second")
+        second.send("1")
+        wait(lambda: server.shown == 1, "the word after the hands")
         assert server.heard == [b"first"]
         server._hands_at -= view_server.HANDS_REST
         second.send(b"later")

@@ -164,6 +164,9 @@ def test_thumbs_up_and_down_make_real_recordings_and_the_operator_is_told(ros, t
 
 def test_a_recorder_that_has_gone_is_not_said_to_record(ros):
     rig = Rig(ros)
+    ros.spin_until(
+        lambda: rig.teleop.count_publishers("recorder/state") == 0, 60, "the end of earlier tests' recorders"
+    )
     other = ros.node("recorder_of_ours")
     states = other.create_publisher(String, "recorder/state", LATCHED)
     states.publish(String(data="recording: bag"))
@@ -186,9 +189,14 @@ def test_a_silent_headset_is_told_and_no_target_is_sent(ros):
 
 def test_bad_hands_are_refused_and_the_good_ones_go_on(ros):
     rig = Rig(ros)
-    rig.hands.publish(b"\0\1\0\0no")
-    rig.hands.publish(write_hand_state(HOME.to_vector(), 0))
-    ros.spin_until(lambda: rig.teleop._hands_in.refused >= 1, what="a refusal")
+
+    def refused(bad):
+        rig.hands.publish(bad)  # again and again: only the newest is taken, and good ones come between
+        return rig.teleop._hands_in.refused > before
+
+    for bad in (b"\0\1\0\0no", write_hand_state(HOME.to_vector(), 0)):
+        before = rig.teleop._hands_in.refused
+        ros.spin_until(lambda bad=bad: refused(bad), what="a refusal")
     taken = rig.teleop._hands_in.taken
     ros.spin_until(lambda: rig.teleop._hands_in.taken > taken + 3, what="good hands")
 

@@ -38,7 +38,7 @@ def report_recordings(
     reports: list[EpisodeReport | tuple[Path, str]] = []
     for bag in tqdm(bags, desc="recordings", unit="bag", disable=not several):
         try:
-            reports.append(report_episode(bag, limits, ranges))
+            reports.append(report_episode(bag, limits, ranges, show_progress=True))
         except BagError as error:
             if not several:
                 raise

@@ -94,7 +94,10 @@ class EpisodeReport:
 
 
 def report_episode(
-    bag: Path, limits: QualityLimits | None = None, ranges: Mapping[str, tuple[float, float]] | None = None
+    bag: Path,
+    limits: QualityLimits | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    show_progress: bool = False,
 ) -> EpisodeReport:
     """Judge one recording.
 
@@ -102,12 +105,13 @@ def report_episode(
         bag: A rosbag2 folder or an .mcap file.
         limits: Beyond which it is flagged.
         ranges: Limits of joints by name, [rad], for the arms.
+        show_progress: Draw bars on stderr.
 
     Raises:
         BagError: There is no bag or it is damaged.
     """
-    report = report_bag(bag)
-    with open_bag(bag) as opened:
+    report = report_bag(bag, show_progress)
+    with open_bag(bag, show_progress) as opened:
         motion = report_motion(opened, ranges)
     card = read_card(bag)
     return EpisodeReport(card, report, motion, list(_flags(report, motion, card, limits or QualityLimits())))

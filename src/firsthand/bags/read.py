@@ -12,10 +12,13 @@ from rosbags.interfaces import Connection, MessageDefinitionFormat
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
+from tqdm import tqdm
 
 from firsthand.bags.message_types import header_stamp_ns, starts_with_header
 from firsthand.bags.storage import DROPPED, METADATA
 from firsthand.errors import BagError
+
+BAR_AFTER = 1.0  # [s]
 
 
 @dataclass(frozen=True)
@@ -49,20 +52,24 @@ class TopicInfo:
     latched: bool
 
 
-def open_bag(path: Path | str) -> "Bag":
+def open_bag(path: Path | str, show_progress: bool = False) -> "Bag":
     """Open a bag for reading; use the result as a context manager.
+
+    Args:
+        path: A rosbag2 folder or an .mcap file.
+        show_progress: Draw a bar on stderr while many messages are read.
 
     Raises:
         BagError: There is no bag, it was cut off, or it is in a form that cannot be read.
     """
-    return Bag(Path(path))
+    return Bag(Path(path), show_progress)
 
 
 class Bag:
     """An open bag."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, show_progress: bool = False) -> None:
+        self.path, self._show_progress = path, show_progress
         self._reader: Any = _opened(path)
         self._typestore: Typestore | None = None
         dropped = _dropped(path)
@@ -124,7 +131,16 @@ class Bag:
         if not connections:
             return
         with _named(self.path):
-            for connection, stamp_ns, data in self._reader.messages(connections, start_ns, end_ns):
+            messages = self._reader.messages(connections, start_ns, end_ns)
+            for connection, stamp_ns, data in tqdm(
+                messages,
+                desc="all topics" if not topics else " ".join(one.topic for one in connections),
+                total=sum(one.msgcount for one in connections),
+                unit="message",
+                delay=BAR_AFTER,
+                leave=False,
+                disable=not self._show_progress,
+            ):
                 yield RawMessage(connection.topic, connection.msgtype, stamp_ns, bytes(data))
 
     def messages(

@@ -100,13 +100,17 @@ class BagReport:
         return "\n".join(_lines(self))
 
 
-def report_bag(path: Path | str) -> BagReport:
+def report_bag(path: Path | str, show_progress: bool = False) -> BagReport:
     """Read every message's stamps.
+
+    Args:
+        path: A rosbag2 folder or an .mcap file.
+        show_progress: Draw bars on stderr.
 
     Raises:
         BagError: There is no bag or it is damaged.
     """
-    with open_bag(path) as bag:
+    with open_bag(path, show_progress) as bag:
         stamps = _Stamps(bag)
         reports = [stamps.report(bag.topics[name]) for name in sorted(bag.topics)]
         skews = [stamps.skew(left, right) for left, right in _stereo_pairs(bag)]

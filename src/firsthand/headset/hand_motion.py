@@ -4,7 +4,9 @@ A motion is a function of time. Wrists move about a place in front of the wearer
 origin; a little noise keeps the numbers from ever standing still to the last bit, as a headset's do not either.
 """
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -111,11 +113,11 @@ class GeneratedMotion:
         head = pose(matrix_from_rpy(0.0, 0.3 + 0.05 * np.sin(0.9 * time), 0.08 * np.sin(0.5 * time)), eyes)
         turns = [matrix_from_rpy(float(roll), PITCH, 0.0) for roll in rolls]
         wrists = [pose(turns[side], EYES + places[side] + self._noise(3)) for side in (0, 1)]
-        right = [joints(hand) for hand in hands]
+        right = [_joints(hand) for hand in hands]
         return Person(head, np.stack(wrists), np.stack([left_hand(right[0]), right[1]]))
 
     def _pose(self, time: float, side: int) -> HandPose:
-        share = 0.5 - 0.5 * np.cos(2 * np.pi * time / (3.0 + 0.7 * side))
+        share = round(0.5 - 0.5 * math.cos(2 * math.pi * time / (3.0 + 0.7 * side)), 3)  # so that poses come again
         if self._name == "pinch":
             return _between(RELAXED, pinch((0,)), share)
         return _between(OPEN, GRASP, 0.3 + 0.5 * share) if self._name == "reach" else RELAXED
@@ -145,6 +147,11 @@ class RecordedMotion:
         """The sample that is due, [s]."""
         span = float(self._times[-1]) + 1 / 90
         return self._people[int(np.searchsorted(self._times, time % span, side="right")) - 1]
+
+
+@lru_cache(maxsize=4096)
+def _joints(pose: HandPose) -> Array:
+    return joints(pose)
 
 
 def _person(sample: HandsSample) -> Person:

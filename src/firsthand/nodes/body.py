@@ -130,6 +130,8 @@ class BodyNodeSettings:
 class BodyNode(RunnableNode):
     """Steps gate and body 250 times a second on a thread of its own."""
 
+    moves_robot = True
+
     def __init__(self, **options: object) -> None:
         super().__init__("body", **options)
         self._settings = s = read_parameters(self, BodyNodeSettings)

@@ -55,6 +55,8 @@ class HeadsetSettings:
 class Headset(RunnableNode):
     """Publishes what a source of hands says, and shows pictures."""
 
+    moves_robot = True
+
     def __init__(self, **options: object) -> None:
         super().__init__("headset", **options)
         s = read_parameters(self, HeadsetSettings)

@@ -78,6 +78,8 @@ class KinematicsSettings:
 class Kinematics(RunnableNode):
     """Translates between joints and hands, both ways."""
 
+    moves_robot = True
+
     def __init__(self, **options: object) -> None:
         super().__init__("kinematics", **options)
         self._settings = s = read_parameters(self, KinematicsSettings)

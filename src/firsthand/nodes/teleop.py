@@ -94,6 +94,8 @@ class TeleopSettings:
 class Teleop(RunnableNode):
     """One operator's session between topics and services."""
 
+    moves_robot = True
+
     def __init__(self, **options: object) -> None:
         super().__init__("teleop", **options)
         self._settings = s = read_parameters(self, TeleopSettings)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firsthand.errors import FirsthandError
+from firsthand.realtime import stand_back
 from firsthand.simulation.fake_robot.camera_pipe import SCENE, RecordReader, read_state
 from firsthand.simulation.fake_robot.camera_settings import HeadCameraSettings
 from firsthand.simulation.fake_robot.lenses import FakeLenses
@@ -147,7 +148,7 @@ def main() -> int:
     """Serve the robot at the other end of stdin and stdout; its settings are the one argument."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # a terminal tells everybody, but the robot decides
-    os.nice(NICENESS)
+    stand_back(NICENESS)
     say = Speaker(os.dup(sys.stdout.fileno()))
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is not for the robot
     records = RecordReader(sys.stdin.buffer)

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from firsthand.errors import SimulationError
+from firsthand.realtime import take_precedence
 from firsthand.robot.joints import HANDS_KNOWN
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ too slow for a policy, --speed 0.2 lets the robot live in slow motion, and real_
 REPORT_PERIOD = 5.0  # [s]
 MODES = ("sport", "debug")
 SWITCH_INTERVAL = 0.0005  # [s]
+PRIORITY = 20  # as those who drive it have
 
 
 def add_fake_robot_command(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +85,7 @@ def run_fake_robot(options: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     sys.setswitchinterval(SWITCH_INTERVAL)
+    take_precedence(PRIORITY)  # a robot has its computer for itself
     try:
         where = FakeRobotSettings(
             options.interface, options.domain, options.hand, options.task, options.variant, options.seed,
