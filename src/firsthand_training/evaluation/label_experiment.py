@@ -223,7 +223,8 @@ def _run_oracles(experiment: LabelExperiment, manifest: Manifest) -> list[str]:
         for outcome in run_locally(apply_oracles, todo, experiment.workers):
             bar.update()
             if outcome.value is None:
-                failed.append(f"{ORACLES[outcome.task.oracles]} of {outcome.task.clip.name}: {outcome.reason}")
+                reason = _FOLDERS.sub("", outcome.reason)
+                failed.append(f"{ORACLES[outcome.task.oracles]} of {outcome.task.clip.name}: {reason}")
     return failed
 
 
