@@ -64,7 +64,14 @@ class Ros:
         from rclpy.parameter import Parameter
 
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-        return self.add(node_class(context=self.context, parameter_overrides=overrides))
+        node = node_class.__new__(node_class)
+        try:
+            node.__init__(context=self.context, parameter_overrides=overrides)
+        except BaseException:
+            with contextlib.suppress(Exception):  # it may have come far enough for others to see it, for ever
+                node.destroy_node()
+            raise
+        return self.add(node)
 
     def node(self, name: str = "test"):
         """A plain node to publish and listen from."""
