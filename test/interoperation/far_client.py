@@ -41,8 +41,10 @@ def main(domain: int) -> None:
                 "temperature": list(after.motor.temperature),
                 "sent": sent,
             }
-        )
+        ),
+        flush=True,
     )
+    os._exit(0)  # before the SDK's object is taken down: its threads go on meanwhile, and that can crash
 
 
 def wait_for_state(robot: unitree_interface.UnitreeInterface) -> unitree_interface.LowState:
@@ -58,5 +60,3 @@ def wait_for_state(robot: unitree_interface.UnitreeInterface) -> unitree_interfa
 
 if __name__ == "__main__":
     main(int(sys.argv[1]))
-    sys.stdout.flush()
-    os._exit(0)  # the SDK's own end can crash: its threads go on while its objects are taken down
