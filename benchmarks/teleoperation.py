@@ -86,9 +86,8 @@ class Listener(Node):
         super().__init__("listener")
         self.status = self.gate = ""
         self.clear()
-        self._streams = rclpy.create_node(
-            "listener_to_streams"
-        )  # in no executor: messages wait until they are gathered
+        # In no executor: messages wait until they are gathered.
+        self._streams = rclpy.create_node("listener_to_streams")
         self._readers = {
             topic: self._streams.create_subscription(kind, topic, lambda _: None, ALL, raw=True)
             for topic, kind in TOPICS.items()

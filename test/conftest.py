@@ -16,6 +16,10 @@ import pytest
 with contextlib.suppress(ImportError):
     import triton  # noqa: F401
 
+# It names MuJoCo's OpenGL backend, which has to be before anybody imports MuJoCo, `importorskip` too.
+with contextlib.suppress(ImportError):
+    import firsthand.simulation.gl  # noqa: F401
+
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 # Under nohup, or in the background of a script, pytest inherits ignored signals; tests send those of a terminal.

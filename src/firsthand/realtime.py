@@ -1,6 +1,6 @@
 """Who comes first where the processor is short: the robot, then those who look on and write down.
 
-All of it is asked for and goes on without: root has the right, or whoever was given it (`firsthand doctor` says how).
+All of it is asked for, and things work without, only less evenly: root has the right, or whoever was given it.
 """
 
 import os

@@ -149,9 +149,7 @@ class RecordedMotion:
         return self._people[int(np.searchsorted(self._times, time % span, side="right")) - 1]
 
 
-@lru_cache(maxsize=4096)
-def _joints(pose: HandPose) -> Array:
-    return joints(pose)
+_joints = lru_cache(maxsize=4096)(joints)
 
 
 def _person(sample: HandsSample) -> Person:
